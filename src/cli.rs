@@ -1,0 +1,126 @@
+//! The command line: one file per subcommand.
+
+mod delete;
+mod get;
+mod reset;
+mod serve;
+mod set;
+mod target;
+mod units;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io::Write;
+use std::process::ExitCode;
+
+use argh::FromArgs;
+
+/// Nothing is there: what grep exits with when it finds nothing.
+const EXIT_ABSENT: u8 = 1;
+
+/// The command line is wrong, or the command could not be carried out.
+const EXIT_TROUBLE: u8 = 2;
+
+/// The speicher command, read from its arguments.
+pub(crate) struct Speicher {
+    pub(crate) command: Command,
+}
+
+/// Reads the command line; where that is all there is to do, for `--help`,
+/// `--version` and mistakes, prints what there is to say and returns the exit
+/// code: 0, or 2 for a mistake.
+pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Speicher, ExitCode> {
+    let args: Vec<String> = args
+        .skip(1)
+        .map(|arg| arg.into_string())
+        .collect::<Result<_, _>>()
+        .map_err(|arg| trouble(format_args!("the argument {arg:?} is not UTF-8")))?;
+    let args: Vec<String> = args.into_iter().flat_map(for_argh).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let top = TopLevel::from_args(&["speicher"], &args).map_err(|exit| match exit.status {
+        Ok(()) => show(exit.output.trim_end()),
+        Err(()) => trouble(exit.output.trim_end()),
+    })?;
+    if top.version {
+        return Err(show(concat!("speicher ", env!("CARGO_PKG_VERSION"))));
+    }
+    match top.command {
+        Some(command) => Ok(Speicher { command }),
+        None => Err(trouble(
+            "say what to do: serve, set, get, delete or reset; speicher --help tells more",
+        )),
+    }
+}
+
+/// Server and commands for the speicher key-value protocol.
+#[derive(FromArgs)]
+#[argh(
+    example = "Start a server, and use it from another terminal:\n\
+               \x20 {command_name} serve\n\
+               \x20 {command_name} set greeting '\"hello\"'\n\
+               \x20 {command_name} get greeting",
+    note = "{command_name} COMMAND --help tells more about each command."
+)]
+struct TopLevel {
+    /// print the version
+    #[argh(switch)]
+    version: bool,
+
+    #[argh(subcommand)]
+    command: Option<Command>,
+}
+
+/// A subcommand and its options.
+#[derive(FromArgs)]
+#[argh(subcommand)]
+pub(crate) enum Command {
+    Serve(serve::Serve),
+    Set(set::Set),
+    Get(get::Get),
+    Delete(delete::Delete),
+    Reset(reset::Reset),
+}
+
+/// Stands before an argument that begins with a dash and is no option; no
+/// argument can contain it.
+const SHIELD: char = '\0';
+
+/// Rewrites what people type and argh does not take: `--name=value`, and a
+/// dash or a negative number where no option is meant.
+fn for_argh(arg: String) -> Vec<String> {
+    let is_dash = arg == "-";
+    let is_negative = arg.starts_with('-') && arg[1..].starts_with(|c: char| c.is_ascii_digit());
+    if is_dash || is_negative {
+        return vec![format!("{SHIELD}{arg}")];
+    }
+    match arg.split_once('=') {
+        Some((name, value)) if name.starts_with("--") => vec![name.to_owned(), value.to_owned()],
+        _ => vec![arg],
+    }
+}
+
+/// Takes a positional argument as it was typed.
+fn positional(arg: &str) -> Result<String, String> {
+    Ok(arg.strip_prefix(SHIELD).unwrap_or(arg).to_owned())
+}
+
+/// Prints what was asked for in place of a command.
+fn show(text: &str) -> ExitCode {
+    match print(text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(sentence) => trouble(sentence),
+    }
+}
+
+/// Writes one line on standard output.
+fn print(line: impl fmt::Display) -> Result<(), String> {
+    writeln!(std::io::stdout(), "{line}")
+        .map_err(|error| format!("can't write to standard output: {error}"))
+}
+
+/// Says on standard error what went wrong.
+fn trouble(message: impl fmt::Display) -> ExitCode {
+    // With standard error closed there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "speicher: {message}");
+    ExitCode::from(EXIT_TROUBLE)
+}

@@ -1,0 +1,59 @@
+//! `speicher delete KEY`: removes an entry.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use argh::FromArgs;
+
+use super::target::Target;
+use super::units::parse_timeout;
+use super::{EXIT_ABSENT, positional, trouble};
+
+/// Remove the value under a key.
+#[derive(FromArgs)]
+#[argh(
+    subcommand,
+    name = "delete",
+    error_code(0, "removed"),
+    error_code(1, "there was no such key"),
+    error_code(2, "the server could not be asked; standard error says why")
+)]
+pub(crate) struct Delete {
+    /// name of the entry
+    #[argh(positional, from_str_fn(positional))]
+    key: String,
+
+    /// address or name of the server (127.0.0.1, or what SPEICHER_ADDR says)
+    #[argh(option)]
+    host: Option<String>,
+
+    /// port of the server (14567, or what SPEICHER_ADDR says)
+    #[argh(option)]
+    port: Option<u16>,
+
+    /// how long to wait for the server (10s)
+    #[argh(option, from_str_fn(parse_timeout))]
+    timeout: Option<Duration>,
+}
+
+impl Delete {
+    pub(crate) fn run(self) -> ExitCode {
+        match self.delete() {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::from(EXIT_ABSENT),
+            Err(sentence) => trouble(sentence),
+        }
+    }
+
+    fn delete(self) -> Result<bool, String> {
+        let target = Target {
+            host: self.host,
+            port: self.port,
+            timeout: self.timeout,
+        };
+        target
+            .connect()?
+            .delete(&self.key)
+            .map_err(|error| error.to_string())
+    }
+}

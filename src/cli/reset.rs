@@ -1,0 +1,50 @@
+//! `speicher reset`: removes every entry.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use argh::FromArgs;
+
+use super::target::Target;
+use super::trouble;
+use super::units::parse_timeout;
+
+/// Remove every entry of the server.
+#[derive(FromArgs)]
+#[argh(
+    subcommand,
+    name = "reset",
+    error_code(0, "removed"),
+    error_code(2, "the server could not be asked; standard error says why")
+)]
+pub(crate) struct Reset {
+    /// address or name of the server (127.0.0.1, or what SPEICHER_ADDR says)
+    #[argh(option)]
+    host: Option<String>,
+
+    /// port of the server (14567, or what SPEICHER_ADDR says)
+    #[argh(option)]
+    port: Option<u16>,
+
+    /// how long to wait for the server (10s)
+    #[argh(option, from_str_fn(parse_timeout))]
+    timeout: Option<Duration>,
+}
+
+impl Reset {
+    pub(crate) fn run(self) -> ExitCode {
+        match self.reset() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(sentence) => trouble(sentence),
+        }
+    }
+
+    fn reset(self) -> Result<(), String> {
+        let target = Target {
+            host: self.host,
+            port: self.port,
+            timeout: self.timeout,
+        };
+        target.connect()?.reset().map_err(|error| error.to_string())
+    }
+}

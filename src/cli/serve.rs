@@ -1,0 +1,189 @@
+//! `speicher serve`: runs the server until a signal ends it.
+
+use std::io;
+use std::net::TcpListener;
+use std::process::{ExitCode, exit};
+use std::thread;
+use std::time::Duration;
+
+use argh::FromArgs;
+use speicher::client::PORT_DEFAULT;
+use speicher::protocol::frame::FRAME_LEN_MAX;
+use speicher::server::{self, Config, Model, Shutdown, WORKERS_MAX};
+
+use super::units::{parse_duration, parse_size, parse_timeout};
+use super::{print, trouble};
+
+/// The server could not start or not go on.
+const EXIT_FAILED: u8 = 1;
+
+/// A second signal ended the server at once: 128 and SIGINT's number.
+const EXIT_INTERRUPTED: i32 = 130;
+
+/// Run the server until SIGINT or SIGTERM. A second signal ends it at once.
+#[derive(FromArgs)]
+#[argh(
+    subcommand,
+    name = "serve",
+    note = "When it is ready it prints one line on standard output:\n\
+            \x20 listening on 127.0.0.1:14567 (threads, 256 workers)\n\
+            Sizes are written 500K, 64M or 1G; times 500ms, 30s or 5m.",
+    error_code(0, "stopped by a signal, after answering all that was received"),
+    error_code(1, "the address can't be bound, or the server had to give up"),
+    error_code(2, "the command line is wrong"),
+    error_code(130, "ended by a second signal")
+)]
+pub(crate) struct Serve {
+    /// how the server does its work: threads
+    #[argh(option, default = "Model::default()")]
+    model: Model,
+
+    /// address or name to listen on (127.0.0.1)
+    #[argh(option, default = "String::from(\"127.0.0.1\")")]
+    host: String,
+
+    /// port to listen on (14567; 0 picks a free one)
+    #[argh(option, default = "PORT_DEFAULT")]
+    port: u16,
+
+    /// connections served at the same time, a thread each (256)
+    #[argh(
+        option,
+        default = "Config::default().workers",
+        from_str_fn(parse_workers)
+    )]
+    workers: usize,
+
+    /// longest frame accepted (64M)
+    #[argh(
+        option,
+        default = "Config::default().frame_len_max",
+        from_str_fn(parse_frame_max)
+    )]
+    frame_max: usize,
+
+    /// how long a connection waits for a worker before it gets 503 (1s)
+    #[argh(
+        option,
+        default = "Config::default().queue_timeout",
+        from_str_fn(parse_duration)
+    )]
+    queue_timeout: Duration,
+
+    /// how long a frame may take to arrive, plus 1s for each 64K (30s)
+    #[argh(
+        option,
+        default = "Config::default().frame_timeout",
+        from_str_fn(parse_timeout)
+    )]
+    frame_timeout: Duration,
+
+    /// how long a connection may be silent between requests (0: for ever)
+    #[argh(option, default = "Duration::ZERO", from_str_fn(parse_duration))]
+    idle_timeout: Duration,
+
+    /// how long replies wait for a peer that does not read, plus 1s for each
+    /// 64K it has read (30s)
+    #[argh(
+        option,
+        default = "Config::default().write_timeout",
+        from_str_fn(parse_timeout)
+    )]
+    write_timeout: Duration,
+
+    /// log every connection on standard error
+    #[argh(switch)]
+    verbose: bool,
+}
+
+impl Serve {
+    pub(crate) fn run(self) -> ExitCode {
+        match self.serve() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(sentence) => {
+                trouble(sentence);
+                ExitCode::from(EXIT_FAILED)
+            }
+        }
+    }
+
+    fn serve(self) -> Result<(), String> {
+        let shutdown = Shutdown::new();
+        // Before the ready line, so that whoever waits for it can also stop
+        // the server.
+        stop_on_signal(&shutdown)?;
+        let listener = self.bind()?;
+        let address = listener.local_addr().map_err(|error| error.to_string())?;
+        print(format_args!(
+            "listening on {address} ({}, {} workers)",
+            self.model, self.workers
+        ))?;
+        server::serve(listener, &self.config(), &shutdown).map_err(|error| error.to_string())
+    }
+
+    fn bind(&self) -> Result<TcpListener, String> {
+        let (host, port) = (&self.host, self.port);
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        TcpListener::bind((host, port)).map_err(|error| {
+            let remedy = match error.kind() {
+                io::ErrorKind::AddrInUse => {
+                    "another process listens there; stop it, or choose another --port \
+                     (0 picks a free one)"
+                }
+                io::ErrorKind::PermissionDenied => {
+                    "ports below 1024 need privileges; choose a higher --port"
+                }
+                io::ErrorKind::AddrNotAvailable => {
+                    "this machine has no such address; choose another --host"
+                }
+                _ => "check --host and --port",
+            };
+            format!("can't listen on {host} port {port} ({error}): {remedy}")
+        })
+    }
+
+    fn config(&self) -> Config {
+        Config {
+            model: self.model,
+            workers: self.workers,
+            frame_len_max: self.frame_max,
+            queue_timeout: self.queue_timeout,
+            frame_timeout: self.frame_timeout,
+            idle_timeout: Some(self.idle_timeout).filter(|timeout| !timeout.is_zero()),
+            write_timeout: self.write_timeout,
+            verbose: self.verbose,
+        }
+    }
+}
+
+/// The first signal asks the server to stop, the second ends the process.
+fn stop_on_signal(shutdown: &Shutdown) -> Result<(), String> {
+    let shutdown = shutdown.clone();
+    let mut is_first = true;
+    let on_signal = move || {
+        if !std::mem::take(&mut is_first) {
+            exit(EXIT_INTERRUPTED);
+        }
+        // On its own thread, so that the next signal is heard meanwhile.
+        let shutdown = shutdown.clone();
+        thread::spawn(move || shutdown.trigger());
+    };
+    ctrlc::set_handler(on_signal).map_err(|error| format!("can't handle signals: {error}"))
+}
+
+fn parse_workers(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(workers) if (1..=WORKERS_MAX).contains(&workers) => Ok(workers),
+        _ => Err(format!("{text:?} is no number from 1 to {WORKERS_MAX}")),
+    }
+}
+
+fn parse_frame_max(text: &str) -> Result<usize, String> {
+    let len = parse_size(text)?;
+    if len > FRAME_LEN_MAX {
+        return Err(format!(
+            "{text} is more than the {FRAME_LEN_MAX} bytes that a frame's header can announce"
+        ));
+    }
+    Ok(len)
+}

@@ -1,0 +1,82 @@
+//! `speicher set KEY JSON`: stores a value.
+
+use std::io::Read;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use argh::FromArgs;
+use serde_json::value::RawValue;
+
+use super::target::Target;
+use super::units::parse_timeout;
+use super::{positional, trouble};
+
+/// Store a JSON value under a key, in place of what was there.
+#[derive(FromArgs)]
+#[argh(
+    subcommand,
+    name = "set",
+    example = "{command_name} greeting '\"hello\"'\n\
+               {command_name} answer 42\n\
+               echo '{{\"a\": [1, 2]}}' | {command_name} object -",
+    error_code(0, "stored"),
+    error_code(2, "not stored; standard error says why")
+)]
+pub(crate) struct Set {
+    /// name of the entry
+    #[argh(positional, from_str_fn(positional))]
+    key: String,
+
+    /// JSON text of the value, or - to read it from standard input
+    #[argh(positional, from_str_fn(positional))]
+    json: String,
+
+    /// address or name of the server (127.0.0.1, or what SPEICHER_ADDR says)
+    #[argh(option)]
+    host: Option<String>,
+
+    /// port of the server (14567, or what SPEICHER_ADDR says)
+    #[argh(option)]
+    port: Option<u16>,
+
+    /// how long to wait for the server (10s)
+    #[argh(option, from_str_fn(parse_timeout))]
+    timeout: Option<Duration>,
+}
+
+impl Set {
+    pub(crate) fn run(self) -> ExitCode {
+        match self.set() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(sentence) => trouble(sentence),
+        }
+    }
+
+    fn set(self) -> Result<(), String> {
+        let value = parse_json(self.json)?;
+        let target = Target {
+            host: self.host,
+            port: self.port,
+            timeout: self.timeout,
+        };
+        target
+            .connect()?
+            .set(&self.key, &value)
+            .map_err(|error| error.to_string())
+    }
+}
+
+fn parse_json(arg: String) -> Result<Box<RawValue>, String> {
+    if arg != "-" {
+        return serde_json::from_str(&arg).map_err(|error| {
+            let quoted = serde_json::Value::String(arg).to_string();
+            format!("the value is not JSON ({error}); as a string it is written '{quoted}'")
+        });
+    }
+    let mut text = String::new();
+    std::io::stdin()
+        .read_to_string(&mut text)
+        .map_err(|error| format!("can't read the value from standard input: {error}"))?;
+    serde_json::from_str(&text)
+        .map_err(|error| format!("standard input is not one JSON value: {error}"))
+}

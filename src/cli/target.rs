@@ -1,0 +1,77 @@
+//! Which server the client commands talk to.
+
+use std::time::Duration;
+
+use speicher::client::{Client, Error, PORT_DEFAULT, TIMEOUT_DEFAULT};
+
+/// Where to connect when no flag says it: `host:port`.
+const ADDRESS_VARIABLE: &str = "SPEICHER_ADDR";
+
+/// What the flags `--host`, `--port` and `--timeout` say.
+pub(super) struct Target {
+    pub(super) host: Option<String>,
+    pub(super) port: Option<u16>,
+    pub(super) timeout: Option<Duration>,
+}
+
+impl Target {
+    /// Connects; the error is a sentence with the address and a remedy.
+    pub(super) fn connect(&self) -> Result<Client, String> {
+        let (host, port) = self.address(std::env::var(ADDRESS_VARIABLE).ok())?;
+        let timeout = self.timeout.unwrap_or(TIMEOUT_DEFAULT);
+        Client::connect_timeout((host.as_str(), port), timeout).map_err(|error| {
+            let cause = match error {
+                Error::Connect(error) => error.to_string(),
+                other => other.to_string(),
+            };
+            format!(
+                "can't connect to {host} port {port} ({cause}); is a server running there? \
+                 `speicher serve` starts one, and --host, --port or {ADDRESS_VARIABLE} \
+                 name another"
+            )
+        })
+    }
+
+    /// A flag wins over the variable, and the variable over the default.
+    fn address(&self, variable: Option<String>) -> Result<(String, u16), String> {
+        let named = variable.map(|text| parse_address(&text)).transpose()?;
+        let (host, port) = named.unwrap_or_else(|| ("127.0.0.1".to_owned(), PORT_DEFAULT));
+        Ok((self.host.clone().unwrap_or(host), self.port.unwrap_or(port)))
+    }
+}
+
+fn parse_address(text: &str) -> Result<(String, u16), String> {
+    let parsed = text.rsplit_once(':').and_then(|(host, port)| {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let port = port.parse().ok()?;
+        (!host.is_empty()).then(|| (host.to_owned(), port))
+    });
+    parsed.ok_or_else(|| {
+        format!("{ADDRESS_VARIABLE} is {text:?}; it must be host:port, as in 127.0.0.1:14567")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_win_over_the_variable_and_that_over_the_defaults() {
+        let address = |host: Option<&str>, port, variable: Option<&str>| {
+            let target = Target {
+                host: host.map(str::to_owned),
+                port,
+                timeout: None,
+            };
+            target.address(variable.map(str::to_owned))
+        };
+        let is = |host: &str, port| Ok((host.to_owned(), port));
+        assert_eq!(address(None, None, None), is("127.0.0.1", 14567));
+        assert_eq!(address(None, None, Some("[::1]:99")), is("::1", 99));
+        assert_eq!(address(Some("h"), None, Some("v:99")), is("h", 99));
+        assert_eq!(address(None, Some(1), Some("v:99")), is("v", 1));
+        for wrong in ["", "v", "v:", ":1", "v:65536", "v:x"] {
+            assert!(address(None, None, Some(wrong)).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,357 @@
+//! A blocking client.
+//!
+//! ```no_run
+//! use speicher::client::Client;
+//!
+//! let mut client = Client::connect(("localhost", 14567))?;
+//! client.set("foo", "bar")?;
+//! assert_eq!(client.get("foo")?, Some("bar".to_owned()));
+//! assert!(client.delete("foo")?);
+//! # Ok::<(), speicher::client::Error>(())
+//! ```
+
+use std::error;
+use std::fmt;
+use std::io::{self, BufReader, ErrorKind, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::protocol::frame::{self, FRAME_LEN_MAX, HEADER_LEN, read_frame};
+use crate::protocol::reply::MalformedReply;
+use crate::protocol::value::{TooDeep, VALUE_DEPTH_MAX};
+use crate::protocol::{Key, Reply, Request, Value};
+
+/// The port of a server that was not told another (S3).
+pub const PORT_DEFAULT: u16 = 14567;
+
+/// How long a client waits unless it is told otherwise.
+pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+
+/// Bytes of requests that may wait for their replies. They fit into the
+/// sockets' buffers, so that a client that only sends and a server that only
+/// replies never wait for each other.
+const UNANSWERED_LEN_MAX: usize = 16 << 10;
+
+/// A connection to a server.
+///
+/// One request at a time, or many in a [`pipeline`](Self::pipeline). After an
+/// error other than [`Error::BadRequest`] and [`Error::Unavailable`] the
+/// connection is closed, because a late reply could be taken for that of
+/// another request: connect again.
+#[derive(Debug)]
+pub struct Client {
+    /// `None` after an error that left requests and replies out of step.
+    stream: Option<BufReader<TcpStream>>,
+    timeout: Duration,
+}
+
+impl Client {
+    /// Connects, with a timeout of [`TIMEOUT_DEFAULT`].
+    pub fn connect(address: impl ToSocketAddrs) -> Result<Self, Error> {
+        Self::connect_timeout(address, TIMEOUT_DEFAULT)
+    }
+
+    /// Connects to the first of the addresses that answers.
+    ///
+    /// `timeout`, which must not be zero, limits the wait for each address,
+    /// and later each wait for the server to take or send bytes.
+    pub fn connect_timeout(address: impl ToSocketAddrs, timeout: Duration) -> Result<Self, Error> {
+        let stream = connect_first(address, timeout).map_err(Error::Connect)?;
+        let prepare = || {
+            stream.set_nodelay(true)?;
+            stream.set_read_timeout(Some(timeout))?;
+            stream.set_write_timeout(Some(timeout))
+        };
+        prepare().map_err(Error::Connect)?;
+        Ok(Self {
+            stream: Some(BufReader::new(stream)),
+            timeout,
+        })
+    }
+
+    /// Stores `value` as JSON under `key`, in place of what was there.
+    ///
+    /// A `&RawValue` is stored byte for byte. As with all of serde_json, a
+    /// float that is not a number becomes `null`.
+    pub fn set<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) -> Result<(), Error> {
+        match self.call(&set_request(key, value)?)? {
+            Reply::Done => Ok(()),
+            other => Err(self.unfit(other)),
+        }
+    }
+
+    /// The value under `key`; `None` when there is none.
+    ///
+    /// As a `Box<RawValue>` it is the stored text, byte for byte. Text that
+    /// is no `T` is an [`Error::Json`].
+    pub fn get<T: DeserializeOwned>(&mut self, key: &str) -> Result<Option<T>, Error> {
+        match self.call(&get_request(key)?)? {
+            Reply::Value(value) => serde_json::from_slice(value.as_bytes())
+                .map(Some)
+                .map_err(Error::Json),
+            Reply::NoValue | Reply::NoKey => Ok(None),
+            other => Err(self.unfit(other)),
+        }
+    }
+
+    /// Removes the entry under `key`; whether there was one.
+    pub fn delete(&mut self, key: &str) -> Result<bool, Error> {
+        match self.call(&delete_request(key)?)? {
+            Reply::Done => Ok(true),
+            Reply::NoValue | Reply::NoKey => Ok(false),
+            other => Err(self.unfit(other)),
+        }
+    }
+
+    /// Removes every entry.
+    pub fn reset(&mut self) -> Result<(), Error> {
+        match self.call(&Request::Reset)? {
+            Reply::Done => Ok(()),
+            other => Err(self.unfit(other)),
+        }
+    }
+
+    /// Collects requests to send together.
+    pub fn pipeline(&mut self) -> Pipeline<'_> {
+        Pipeline {
+            client: self,
+            requests: Vec::new(),
+        }
+    }
+
+    fn call(&mut self, request: &Request) -> Result<Reply, Error> {
+        let mut replies = self.run(std::slice::from_ref(request))?;
+        match replies.pop().expect("one reply for one request") {
+            Reply::BadRequest(sentence) => Err(Error::BadRequest(sentence)),
+            Reply::Unavailable(sentence) => Err(Error::Unavailable(sentence)),
+            reply => Ok(reply),
+        }
+    }
+
+    /// Sends the requests and returns their replies, in order.
+    fn run(&mut self, requests: &[Request]) -> Result<Vec<Reply>, Error> {
+        let frames = requests.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
+        let mut stream = self.stream.take().ok_or(Error::Disconnected)?;
+        let mut replies = Vec::with_capacity(frames.len());
+        let outcome = exchange(&mut stream, frames, &mut replies);
+        match outcome {
+            Ok(()) => {
+                self.stream = Some(stream);
+                Ok(replies)
+            }
+            Err(Error::Io(error)) if is_timeout(&error) => Err(Error::TimedOut(self.timeout)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A reply that does not answer the command; the connection is given up.
+    fn unfit(&mut self, reply: Reply) -> Error {
+        self.stream = None;
+        Error::Unfit(reply)
+    }
+}
+
+/// Requests that are sent without waiting for the replies between them.
+#[derive(Debug)]
+pub struct Pipeline<'a> {
+    client: &'a mut Client,
+    requests: Vec<Request>,
+}
+
+impl Pipeline<'_> {
+    /// Adds a [`Client::set`].
+    pub fn set<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) -> Result<&mut Self, Error> {
+        self.requests.push(set_request(key, value)?);
+        Ok(self)
+    }
+
+    /// Adds a [`Client::get`].
+    pub fn get(&mut self, key: &str) -> Result<&mut Self, Error> {
+        self.requests.push(get_request(key)?);
+        Ok(self)
+    }
+
+    /// Adds a [`Client::delete`].
+    pub fn delete(&mut self, key: &str) -> Result<&mut Self, Error> {
+        self.requests.push(delete_request(key)?);
+        Ok(self)
+    }
+
+    /// Adds a [`Client::reset`].
+    pub fn reset(&mut self) -> &mut Self {
+        self.requests.push(Request::Reset);
+        self
+    }
+
+    /// Sends what was added since the last run, and returns one reply for
+    /// each request, in order; a refused request is a reply among the others.
+    pub fn run(&mut self) -> Result<Vec<Reply>, Error> {
+        let requests = std::mem::take(&mut self.requests);
+        self.client.run(&requests)
+    }
+}
+
+/// What kept a call from being answered.
+#[derive(Debug)]
+pub enum Error {
+    /// No address could be connected to.
+    Connect(io::Error),
+    /// The connection failed.
+    Io(io::Error),
+    /// The server did not take or send bytes within the timeout.
+    TimedOut(Duration),
+    /// The server closed the connection before it replied.
+    Closed,
+    /// An earlier error has closed the connection.
+    Disconnected,
+    /// The reply is none of this protocol.
+    Malformed(MalformedReply),
+    /// The reply does not answer the command that was sent.
+    Unfit(Reply),
+    /// The server says that the request is at fault (400).
+    BadRequest(String),
+    /// The server could not execute the request (503); again may help.
+    Unavailable(String),
+    /// The key is empty.
+    EmptyKey,
+    /// The value nests deeper than [`VALUE_DEPTH_MAX`] levels.
+    TooDeep,
+    /// The request is longer than any frame can be.
+    TooLong,
+    /// The value can't be written as JSON, or not be read as the wanted type.
+    Json(serde_json::Error),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect(error) => write!(f, "can't connect: {error}"),
+            Self::Io(error) => write!(f, "the connection failed: {error}"),
+            Self::TimedOut(timeout) => write!(f, "the server did not answer within {timeout:?}"),
+            Self::Closed => f.write_str("the server closed the connection without an answer"),
+            Self::Disconnected => {
+                f.write_str("an earlier error closed this connection; connect again")
+            }
+            Self::Malformed(error) => error.fmt(f),
+            Self::Unfit(reply) => write!(f, "the reply does not fit the request: {reply:?}"),
+            Self::BadRequest(sentence) => write!(f, "the server refused the request: {sentence}"),
+            Self::Unavailable(sentence) => write!(f, "the server is unavailable: {sentence}"),
+            Self::EmptyKey => f.write_str("the key is empty; give it at least one character"),
+            Self::TooDeep => write!(f, "the value nests deeper than {VALUE_DEPTH_MAX} levels"),
+            Self::TooLong => write!(
+                f,
+                "the request is longer than a frame's {FRAME_LEN_MAX} bytes"
+            ),
+            Self::Json(error) => write!(f, "the value is not as wanted: {error}"),
+        }
+    }
+}
+
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            Self::Connect(error) | Self::Io(error) => Some(error),
+            Self::Malformed(error) => Some(error),
+            Self::Json(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+fn connect_first(address: impl ToSocketAddrs, timeout: Duration) -> io::Result<TcpStream> {
+    let mut outcome = Err(io::Error::other("the name has no address"));
+    for address in address.to_socket_addrs()? {
+        outcome = connect_one(&address, timeout);
+        if outcome.is_ok() {
+            break;
+        }
+    }
+    outcome
+}
+
+fn connect_one(address: &SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+    TcpStream::connect_timeout(address, timeout)
+        .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))
+}
+
+fn set_request<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<Request, Error> {
+    let json = serde_json::value::to_raw_value(value).map_err(Error::Json)?;
+    let value = Value::new(&json).map_err(|TooDeep| Error::TooDeep)?;
+    Ok(Request::Set {
+        key: key_of(key)?,
+        value,
+    })
+}
+
+fn get_request(key: &str) -> Result<Request, Error> {
+    Ok(Request::Get { key: key_of(key)? })
+}
+
+fn delete_request(key: &str) -> Result<Request, Error> {
+    Ok(Request::Delete { key: key_of(key)? })
+}
+
+fn key_of(text: &str) -> Result<Key, Error> {
+    Key::new(text).ok_or(Error::EmptyKey)
+}
+
+fn encode(request: &Request) -> Result<Vec<u8>, Error> {
+    let mut frame = vec![0; HEADER_LEN];
+    request.encode(&mut frame);
+    let header = frame::header(frame.len() - HEADER_LEN).ok_or(Error::TooLong)?;
+    frame[..HEADER_LEN].copy_from_slice(&header);
+    Ok(frame)
+}
+
+/// Sends the frames and reads a reply to each, never leaving so many bytes
+/// unanswered that both sides could wait for each other.
+fn exchange(
+    stream: &mut BufReader<TcpStream>,
+    frames: Vec<Vec<u8>>,
+    replies: &mut Vec<Reply>,
+) -> Result<(), Error> {
+    let mut frames = frames.into_iter().peekable();
+    while let Some(mut burst) = frames.next() {
+        let mut expected = 1;
+        while let Some(next) = frames.next_if(|next| burst.len() + next.len() <= UNANSWERED_LEN_MAX)
+        {
+            burst.extend_from_slice(&next);
+            expected += 1;
+        }
+        if let Err(error) = stream.get_mut().write_all(&burst) {
+            return Err(refusal(stream).unwrap_or(Error::Io(error)));
+        }
+        for _ in 0..expected {
+            replies.push(read_reply(stream)?);
+        }
+    }
+    Ok(())
+}
+
+fn read_reply(stream: &mut BufReader<TcpStream>) -> Result<Reply, Error> {
+    match read_frame(stream, FRAME_LEN_MAX) {
+        Ok(Some(payload)) => Reply::parse(&payload).map_err(Error::Malformed),
+        Ok(None) => Err(Error::Closed),
+        Err(error) => match error.kind() {
+            ErrorKind::UnexpectedEof => Err(Error::Closed),
+            ErrorKind::InvalidData => Err(Error::Malformed(MalformedReply::new(error))),
+            _ => Err(Error::Io(error)),
+        },
+    }
+}
+
+/// What a server said that did not want to read the request to its end.
+fn refusal(stream: &mut BufReader<TcpStream>) -> Option<Error> {
+    match read_reply(stream).ok()? {
+        Reply::BadRequest(sentence) => Some(Error::BadRequest(sentence)),
+        Reply::Unavailable(sentence) => Some(Error::Unavailable(sentence)),
+        _ => None,
+    }
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}

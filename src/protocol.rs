@@ -1,0 +1,15 @@
+//! The speicher protocol without any I/O: frames, requests and replies.
+//!
+//! `docs/protocol.md` has the clauses (F1, R1, A1, S1 and so on) that the
+//! comments here cite.
+
+pub mod frame;
+mod object;
+pub mod reply;
+pub mod request;
+pub mod value;
+
+pub use frame::{Decoder, FrameError};
+pub use reply::{Encoder, Reply, StatusCode};
+pub use request::{BadRequest, Request};
+pub use value::{Key, Value};

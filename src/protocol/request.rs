@@ -1,0 +1,232 @@
+//! What is asked: a frame's payload becomes a [`Request`].
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde_json::value::RawValue;
+
+use super::object::members;
+use super::value::{Key, TooDeep, VALUE_DEPTH_MAX, Value};
+
+/// One command with all it needs (R2, R3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// Stores `value` under `key`, in place of what was there.
+    Set {
+        /// The entry's name.
+        key: Key,
+        /// The JSON text to keep.
+        value: Value,
+    },
+    /// Asks for the value under `key`.
+    Get {
+        /// The entry's name.
+        key: Key,
+    },
+    /// Removes the entry under `key`.
+    Delete {
+        /// The entry's name.
+        key: Key,
+    },
+    /// Removes every entry.
+    Reset,
+}
+
+impl Request {
+    /// Reads the payload of a request's frame (R1 to R9, F3).
+    pub fn parse(payload: &[u8]) -> Result<Self, BadRequest> {
+        if payload.is_empty() {
+            return Err(BadRequest::Empty);
+        }
+        let text = std::str::from_utf8(payload).map_err(|error| BadRequest::NotUtf8 {
+            offset: error.valid_up_to(),
+        })?;
+        let [command, key, value] = members(text, &["command", "key", "value"])
+            .map_err(|error| BadRequest::NotAnObject(error.to_string()))?;
+        match Command::parse(command)? {
+            command @ Command::Set => Ok(Self::Set {
+                key: parse_key(command, key)?,
+                value: parse_value(value)?,
+            }),
+            command @ Command::Get => Ok(Self::Get {
+                key: parse_key(command, key)?,
+            }),
+            command @ Command::Delete => Ok(Self::Delete {
+                key: parse_key(command, key)?,
+            }),
+            Command::Reset => Ok(Self::Reset),
+        }
+    }
+
+    /// Appends the payload of the frame that asks for this.
+    pub fn encode(&self, payload: &mut Vec<u8>) {
+        let (command, key, value) = match self {
+            Self::Set { key, value } => (Command::Set, Some(key), Some(value)),
+            Self::Get { key } => (Command::Get, Some(key), None),
+            Self::Delete { key } => (Command::Delete, Some(key), None),
+            Self::Reset => (Command::Reset, None, None),
+        };
+        payload.extend_from_slice(br#"{"command":""#);
+        payload.extend_from_slice(command.name().as_bytes());
+        payload.push(b'"');
+        if let Some(key) = key {
+            payload.extend_from_slice(br#","key":"#);
+            super::reply::push_json_string(payload, key.as_str());
+        }
+        if let Some(value) = value {
+            payload.extend_from_slice(br#","value":"#);
+            payload.extend_from_slice(value.as_bytes());
+        }
+        payload.push(b'}');
+    }
+}
+
+/// The verb of a request (R2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Command {
+    Set,
+    Get,
+    Delete,
+    Reset,
+}
+
+impl Command {
+    const ALL: [Self; 4] = [Self::Set, Self::Get, Self::Delete, Self::Reset];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Set => "SET",
+            Self::Get => "GET",
+            Self::Delete => "DEL",
+            Self::Reset => "RST",
+        }
+    }
+
+    fn parse(member: Option<&RawValue>) -> Result<Self, BadRequest> {
+        let member = member.ok_or(BadRequest::CommandMissing)?;
+        let name = string(member).ok_or(BadRequest::CommandNotAString)?;
+        Self::ALL
+            .into_iter()
+            .find(|command| command.name() == name)
+            .ok_or_else(|| BadRequest::CommandUnknown(excerpt(&name)))
+    }
+}
+
+fn parse_key(command: Command, member: Option<&RawValue>) -> Result<Key, BadRequest> {
+    let member = member.ok_or(BadRequest::KeyMissing(command.name()))?;
+    let text = string(member).ok_or_else(|| {
+        if member.get().starts_with('"') {
+            BadRequest::KeyNotUnicode
+        } else {
+            BadRequest::KeyNotAString
+        }
+    })?;
+    Key::new(text).ok_or(BadRequest::KeyEmpty)
+}
+
+fn parse_value(member: Option<&RawValue>) -> Result<Value, BadRequest> {
+    let member = member.ok_or(BadRequest::ValueMissing)?;
+    Value::from_json_text(member.get()).map_err(|TooDeep| BadRequest::ValueTooDeep)
+}
+
+/// The text of a JSON string, its escapes resolved; `None` for another type
+/// and for a string that is not Unicode because of a lone surrogate escape.
+fn string(member: &RawValue) -> Option<Cow<'_, str>> {
+    let json = member.get();
+    let quoted = json.strip_prefix('"')?.strip_suffix('"')?;
+    if quoted.contains('\\') {
+        serde_json::from_str(json).ok().map(Cow::Owned)
+    } else {
+        Some(Cow::Borrowed(quoted))
+    }
+}
+
+/// The most characters of a peer's text that an error sentence repeats.
+const EXCERPT_LEN_MAX: usize = 40;
+
+fn excerpt(text: &str) -> String {
+    let mut excerpt: String = text.chars().take(EXCERPT_LEN_MAX).collect();
+    if excerpt.len() < text.len() {
+        excerpt.push('…');
+    }
+    excerpt
+}
+
+/// Why a payload is not a request: what a reply with status 400 says (A4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BadRequest {
+    /// The frame has no payload (F3).
+    Empty,
+    /// The payload is not UTF-8 (R9).
+    NotUtf8 {
+        /// The offset in the payload of the first byte that is wrong.
+        offset: usize,
+    },
+    /// The payload is not one JSON object (R1, R9); holds the parser's words.
+    NotAnObject(String),
+    /// There is no `command` (R1).
+    CommandMissing,
+    /// `command` is not a string (R2).
+    CommandNotAString,
+    /// `command` is none of the four (R2); holds the beginning of it.
+    CommandUnknown(String),
+    /// There is no `key` (R3); holds the command that needs it.
+    KeyMissing(&'static str),
+    /// `key` is not a string (R4).
+    KeyNotAString,
+    /// `key` has a lone surrogate escape (R4).
+    KeyNotUnicode,
+    /// `key` is the empty string (R4).
+    KeyEmpty,
+    /// SET without `value` (R3).
+    ValueMissing,
+    /// `value` nests deeper than [`VALUE_DEPTH_MAX`] levels (R7).
+    ValueTooDeep,
+}
+
+impl fmt::Display for BadRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str(
+                "The frame is empty; its payload must be a JSON object with a \"command\".",
+            ),
+            Self::NotUtf8 { offset } => write!(
+                f,
+                "The payload is not UTF-8 from byte {offset} on; send JSON text in UTF-8."
+            ),
+            Self::NotAnObject(reason) => write!(
+                f,
+                "The payload must be one JSON object with a \"command\": {reason}."
+            ),
+            Self::CommandMissing => {
+                f.write_str("The request has no \"command\"; give it one of SET, GET, DEL and RST.")
+            }
+            Self::CommandNotAString => {
+                f.write_str("The \"command\" must be a string: one of SET, GET, DEL and RST.")
+            }
+            Self::CommandUnknown(name) => write!(
+                f,
+                "The command {name:?} is unknown; use SET, GET, DEL or RST, in capitals."
+            ),
+            Self::KeyMissing(command) => {
+                write!(f, "{command} needs a \"key\"; give it a string.")
+            }
+            Self::KeyNotAString => f.write_str("The \"key\" must be a string."),
+            Self::KeyNotUnicode => f.write_str(
+                "The \"key\" has a surrogate escape without its other half; \
+                 keys must be Unicode text.",
+            ),
+            Self::KeyEmpty => f.write_str("The \"key\" must not be empty."),
+            Self::ValueMissing => {
+                f.write_str("SET needs a \"value\"; give it any JSON, for example null.")
+            }
+            Self::ValueTooDeep => write!(
+                f,
+                "The \"value\" nests deeper than {VALUE_DEPTH_MAX} levels; flatten it, \
+                 or store it as a string of JSON text."
+            ),
+        }
+    }
+}
+
+impl std::error::Error for BadRequest {}

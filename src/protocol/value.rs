@@ -1,0 +1,136 @@
+//! Keys and values that cannot be wrong: once made, nothing checks them again.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::value::RawValue;
+
+/// The deepest nesting of arrays and objects that a value may have (R7).
+pub const VALUE_DEPTH_MAX: usize = 512;
+
+/// The name of an entry: any Unicode text but the empty one (R4).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key(Box<str>);
+
+impl Key {
+    /// `None` when `text` is empty, which no key may be (R4).
+    pub fn new(text: impl Into<Box<str>>) -> Option<Self> {
+        let text = text.into();
+        (!text.is_empty()).then_some(Self(text))
+    }
+
+    /// The text of the key, with no escapes in it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for Key {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The JSON text of a value, byte for byte as it came (R6).
+///
+/// Clones share the text: a GET copies nothing where the store is.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Value(Arc<[u8]>);
+
+impl Value {
+    /// Takes the text of one JSON value.
+    ///
+    /// Fails when it nests deeper than [`VALUE_DEPTH_MAX`] levels (R7).
+    pub fn new(json: &RawValue) -> Result<Self, TooDeep> {
+        Self::from_json_text(json.get())
+    }
+
+    /// Takes a text that is already known to be one JSON value without white
+    /// space around it.
+    pub(super) fn from_json_text(text: &str) -> Result<Self, TooDeep> {
+        let text = text.as_bytes();
+        if nests_too_deep(text) {
+            return Err(TooDeep);
+        }
+        Ok(Self(Arc::from(text)))
+    }
+
+    /// The JSON text.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Value({})", String::from_utf8_lossy(&self.0))
+    }
+}
+
+/// A value nests deeper than [`VALUE_DEPTH_MAX`] levels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooDeep;
+
+/// Whether a valid JSON text nests deeper than [`VALUE_DEPTH_MAX`].
+fn nests_too_deep(json: &[u8]) -> bool {
+    // Each level needs an opening and a closing byte, so most values are
+    // settled by their length.
+    if json.len() < 2 * (VALUE_DEPTH_MAX + 1) || !matches!(json[0], b'[' | b'{') {
+        return false;
+    }
+    let mut depth = 0_usize;
+    let mut bytes = json.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth -= 1,
+            b'"' => skip_string(&mut bytes),
+            _ => {}
+        }
+        if depth > VALUE_DEPTH_MAX {
+            return true;
+        }
+    }
+    false
+}
+
+/// Moves past the rest of a JSON string whose opening quote has been taken.
+fn skip_string(bytes: &mut std::slice::Iter<'_, u8>) {
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' => {
+                bytes.next();
+            }
+            b'"' => return,
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nested(open: &str, close: &str, depth: usize) -> String {
+        open.repeat(depth) + "0" + &close.repeat(depth)
+    }
+
+    #[test]
+    fn the_depth_limit_is_exact() {
+        for (open, close) in [("[", "]"), (r#"{"a":"#, "}"), ("[ ", " ]")] {
+            let deepest = nested(open, close, VALUE_DEPTH_MAX);
+            assert!(!nests_too_deep(deepest.as_bytes()));
+            let too_deep = nested(open, close, VALUE_DEPTH_MAX + 1);
+            assert!(nests_too_deep(too_deep.as_bytes()));
+        }
+    }
+
+    #[test]
+    fn brackets_beside_or_inside_strings_do_not_nest() {
+        let wide = format!("[{}0]", "[],".repeat(2000));
+        assert!(!nests_too_deep(wide.as_bytes()));
+        let text = format!(r#"["{}\"{}"]"#, "[".repeat(2000), "{".repeat(2000));
+        assert!(!nests_too_deep(text.as_bytes()));
+    }
+}
