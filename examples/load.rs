@@ -58,7 +58,9 @@ fn main() -> Outcome<()> {
         .collect();
     let mut rate = 0.0;
     for worker in workers {
-        rate += worker.join().map_err(|_| "a thread of the load panicked")??;
+        rate += worker
+            .join()
+            .map_err(|_| "a thread of the load panicked")??;
     }
     println!("{rate:.0}");
     Ok(())

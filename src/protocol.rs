@@ -3,12 +3,14 @@
 //! `docs/protocol.md` has the clauses (F1, R1, A1, S1 and so on) that the
 //! comments here cite.
 
+mod entry;
 pub mod frame;
 mod object;
 pub mod reply;
 pub mod request;
 pub mod value;
 
+pub use entry::Entry;
 pub use frame::{Decoder, FrameError};
 pub use reply::{Encoder, Reply, StatusCode};
 pub use request::{BadRequest, Request};

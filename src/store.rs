@@ -1,15 +1,16 @@
 //! The entries, and what each command does to them.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
-use crate::protocol::{Key, Reply, Request, Value};
+use crate::protocol::{Entry, Reply, Request};
 
-type Entries = HashMap<Key, Value>;
+/// std's map from key to value: an entry's hash and equality are its key's.
+/// The hasher stays std's seeded one, because keys come from strangers.
+type Entries = HashSet<Entry>;
 
 /// Owns the entries. Knows no socket, no thread and no lock.
 #[derive(Debug, Default)]
 pub struct Store {
-    /// The hasher is std's seeded one, because keys come from strangers.
     entries: Entries,
     discarded: Discarded,
 }
@@ -23,34 +24,30 @@ pub struct Discarded(Vec<Removed>);
 
 #[derive(Debug)]
 enum Removed {
-    Value(#[expect(dead_code, reason = "held to be dropped")] Value),
+    Entry(#[expect(dead_code, reason = "held to be dropped")] Entry),
     Entries(#[expect(dead_code, reason = "held to be dropped")] Entries),
 }
 
 impl Store {
     /// Executes one request (S1).
     ///
-    /// It takes out of `request` what it keeps and leaves there what it
-    /// replaced, so that whoever owns the request frees that memory.
+    /// A SET leaves in `request` the entry that it replaced, so that whoever
+    /// owns the request frees that memory.
     pub fn apply(&mut self, request: &mut Request) -> Reply {
         match request {
-            Request::Set { key, value } => {
-                match self.entries.get_mut(key) {
-                    Some(present) => std::mem::swap(present, value),
-                    None => {
-                        self.entries
-                            .insert(std::mem::take(key), std::mem::take(value));
-                    }
+            Request::Set { entry } => {
+                if let Some(replaced) = self.entries.replace(entry.clone()) {
+                    *entry = replaced;
                 }
                 Reply::Done
             }
-            Request::Get { key } => match self.entries.get(key) {
-                Some(value) => Reply::Value(value.clone()),
+            Request::Get { key } => match self.entries.get(key.as_str()) {
+                Some(entry) => Reply::Value(entry.clone().into()),
                 None => Reply::NoValue,
             },
-            Request::Delete { key } => match self.entries.remove(key) {
-                Some(value) => {
-                    self.discarded.0.push(Removed::Value(value));
+            Request::Delete { key } => match self.entries.take(key.as_str()) {
+                Some(entry) => {
+                    self.discarded.0.push(Removed::Entry(entry));
                     Reply::Done
                 }
                 None => Reply::NoKey,

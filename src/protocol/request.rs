@@ -5,18 +5,17 @@ use std::fmt;
 
 use serde_json::value::RawValue;
 
+use super::entry::Entry;
 use super::object::members;
-use super::value::{Key, TooDeep, VALUE_DEPTH_MAX, Value};
+use super::value::{Key, TooDeep, VALUE_DEPTH_MAX};
 
 /// One command with all it needs (R2, R3).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Request {
-    /// Stores `value` under `key`, in place of what was there.
+    /// Stores the entry, in place of one of the same key.
     Set {
-        /// The entry's name.
-        key: Key,
-        /// The JSON text to keep.
-        value: Value,
+        /// The name and the JSON text to keep.
+        entry: Entry,
     },
     /// Asks for the value under `key`.
     Get {
@@ -45,8 +44,7 @@ impl Request {
             .map_err(|error| BadRequest::NotAnObject(error.to_string()))?;
         match Command::parse(command)? {
             command @ Command::Set => Ok(Self::Set {
-                key: parse_key(command, key)?,
-                value: parse_value(value)?,
+                entry: parse_entry(parse_key(command, key)?, value)?,
             }),
             command @ Command::Get => Ok(Self::Get {
                 key: parse_key(command, key)?,
@@ -61,9 +59,9 @@ impl Request {
     /// Appends the payload of the frame that asks for this.
     pub fn encode(&self, payload: &mut Vec<u8>) {
         let (command, key, value) = match self {
-            Self::Set { key, value } => (Command::Set, Some(key), Some(value)),
-            Self::Get { key } => (Command::Get, Some(key), None),
-            Self::Delete { key } => (Command::Delete, Some(key), None),
+            Self::Set { entry } => (Command::Set, Some(entry.key()), Some(entry.value())),
+            Self::Get { key } => (Command::Get, Some(key.as_str()), None),
+            Self::Delete { key } => (Command::Delete, Some(key.as_str()), None),
             Self::Reset => (Command::Reset, None, None),
         };
         payload.extend_from_slice(br#"{"command":""#);
@@ -71,15 +69,31 @@ impl Request {
         payload.push(b'"');
         if let Some(key) = key {
             payload.extend_from_slice(br#","key":"#);
-            super::reply::push_json_string(payload, key.as_str());
+            super::reply::push_json_string(payload, key);
         }
         if let Some(value) = value {
             payload.extend_from_slice(br#","value":"#);
-            payload.extend_from_slice(value.as_bytes());
+            payload.extend_from_slice(value);
         }
         payload.push(b'}');
     }
 }
+
+impl PartialEq for Request {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Set { entry: one }, Self::Set { entry: other }) => {
+                one == other && one.value() == other.value()
+            }
+            (Self::Get { key: one }, Self::Get { key: other })
+            | (Self::Delete { key: one }, Self::Delete { key: other }) => one == other,
+            (Self::Reset, Self::Reset) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Request {}
 
 /// The verb of a request (R2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,9 +138,9 @@ fn parse_key(command: Command, member: Option<&RawValue>) -> Result<Key, BadRequ
     Key::new(text).ok_or(BadRequest::KeyEmpty)
 }
 
-fn parse_value(member: Option<&RawValue>) -> Result<Value, BadRequest> {
-    let member = member.ok_or(BadRequest::ValueMissing)?;
-    Value::from_json_text(member.get()).map_err(|TooDeep| BadRequest::ValueTooDeep)
+fn parse_entry(key: Key, value: Option<&RawValue>) -> Result<Entry, BadRequest> {
+    let value = value.ok_or(BadRequest::ValueMissing)?;
+    Entry::with_json(&key, value).map_err(|TooDeep| BadRequest::ValueTooDeep)
 }
 
 /// The text of a JSON string, its escapes resolved; `None` for another type

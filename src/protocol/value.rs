@@ -1,16 +1,16 @@
 //! Keys and values that cannot be wrong: once made, nothing checks them again.
 
-use std::borrow::Borrow;
 use std::fmt;
-use std::sync::Arc;
 
 use serde_json::value::RawValue;
+
+use super::entry::Entry;
 
 /// The deepest nesting of arrays and objects that a value may have (R7).
 pub const VALUE_DEPTH_MAX: usize = 512;
 
 /// The name of an entry: any Unicode text but the empty one (R4).
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key(Box<str>);
 
 impl Key {
@@ -26,45 +26,54 @@ impl Key {
     }
 }
 
-impl Borrow<str> for Key {
-    fn borrow(&self) -> &str {
-        &self.0
+impl Entry {
+    /// Puts a key and a value together.
+    ///
+    /// Fails when the value nests deeper than [`VALUE_DEPTH_MAX`] levels (R7).
+    pub fn with_json(key: &Key, json: &RawValue) -> Result<Self, TooDeep> {
+        if nests_too_deep(json.get().as_bytes()) {
+            return Err(TooDeep);
+        }
+        Ok(Self::new(key.as_str(), json.get()))
     }
 }
 
 /// The JSON text of a value, byte for byte as it came (R6).
 ///
-/// Clones share the text: a GET copies nothing where the store is.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Value(Arc<[u8]>);
+/// Clones share the text, with each other and with the store: a GET copies
+/// nothing where the store is.
+#[derive(Clone)]
+pub struct Value(Entry);
 
 impl Value {
     /// Takes the text of one JSON value.
-    ///
-    /// Fails when it nests deeper than [`VALUE_DEPTH_MAX`] levels (R7).
-    pub fn new(json: &RawValue) -> Result<Self, TooDeep> {
-        Self::from_json_text(json.get())
-    }
-
-    /// Takes a text that is already known to be one JSON value without white
-    /// space around it.
-    pub(super) fn from_json_text(text: &str) -> Result<Self, TooDeep> {
-        let text = text.as_bytes();
-        if nests_too_deep(text) {
-            return Err(TooDeep);
-        }
-        Ok(Self(Arc::from(text)))
+    pub fn new(json: &RawValue) -> Self {
+        Self(Entry::new("", json.get()))
     }
 
     /// The JSON text.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        self.0.value()
     }
 }
 
+impl From<Entry> for Value {
+    fn from(entry: Entry) -> Self {
+        Self(entry)
+    }
+}
+
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Value {}
+
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Value({})", String::from_utf8_lossy(&self.0))
+        write!(f, "Value({})", String::from_utf8_lossy(self.as_bytes()))
     }
 }
 
