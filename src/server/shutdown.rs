@@ -15,7 +15,7 @@ struct Inner {
     triggered: Condvar,
 }
 
-type Waker = Box<dyn Fn() + Send + Sync>;
+type Waker = Box<dyn FnOnce() + Send>;
 
 impl Shutdown {
     /// A request that nobody has made yet.
@@ -29,9 +29,10 @@ impl Shutdown {
         if self.0.triggered_at.set(Instant::now()).is_err() {
             return;
         }
-        let wakers = self.wakers();
+        // Taken out, because they hold on to what they wake.
+        let wakers = std::mem::take(&mut *self.wakers());
         self.0.triggered.notify_all();
-        for wake in wakers.iter() {
+        for wake in wakers {
             wake();
         }
     }
@@ -60,14 +61,16 @@ impl Shutdown {
     }
 
     /// Has `wake` called when the request is made, or now if it was.
-    pub(super) fn on_trigger(&self, wake: impl Fn() + Send + Sync + 'static) {
+    pub(super) fn on_trigger(&self, wake: impl FnOnce() + Send + 'static) {
         let mut wakers = self.wakers();
-        // Under the lock, so that either `trigger` sees the waker or this
-        // sees the trigger; both is harmless.
+        // Under the lock: either `trigger` takes the waker, or this sees that
+        // it was made.
         if self.is_triggered() {
+            drop(wakers);
             wake();
+        } else {
+            wakers.push(Box::new(wake));
         }
-        wakers.push(Box::new(wake));
     }
 
     /// Sleeps for `duration`, or less when the request is made.

@@ -1,7 +1,7 @@
 //! What std's sockets leave out: keepalive, and closing without losing replies.
 
 use std::io::{self, ErrorKind, Read};
-use std::net::{Shutdown as Side, TcpListener, TcpStream};
+use std::net::{Shutdown as Side, TcpStream};
 use std::time::{Duration, Instant};
 
 /// The most that is read and dropped while a peer is still sending (F5).
@@ -51,14 +51,13 @@ pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
 
 /// Has the kernel find out whether silent peers are still there: after a
 /// minute of silence it asks every 15 seconds, and gives up after 4 questions.
-///
-/// Set on the listener, because accepted sockets inherit it.
-pub(super) fn enable_keepalive(listener: &TcpListener) -> io::Result<()> {
+/// Elsewhere than on Linux it does nothing.
+pub(super) fn enable_keepalive(stream: &TcpStream) -> io::Result<()> {
     #[cfg(target_os = "linux")]
-    return keepalive::enable(listener);
+    return keepalive::enable(stream);
     #[cfg(not(target_os = "linux"))]
     {
-        let _ = listener;
+        let _ = stream;
         Ok(())
     }
 }
@@ -71,12 +70,12 @@ pub(super) fn enable_keepalive(listener: &TcpListener) -> io::Result<()> {
 mod keepalive {
     use std::ffi::{c_int, c_void};
     use std::io;
-    use std::net::TcpListener;
+    use std::net::TcpStream;
     use std::os::fd::AsRawFd;
 
     // Linux's numbers, from its socket(7) and tcp(7) headers; some older
     // architectures number SOL_SOCKET and SO_KEEPALIVE otherwise, and there
-    // the kernel refuses or the test of this module fails.
+    // a test that looks for the timer fails.
     const SOL_SOCKET: c_int = 1;
     const SO_KEEPALIVE: c_int = 9;
     const IPPROTO_TCP: c_int = 6;
@@ -94,20 +93,20 @@ mod keepalive {
         ) -> c_int;
     }
 
-    pub(super) fn enable(listener: &TcpListener) -> io::Result<()> {
-        set(listener, SOL_SOCKET, SO_KEEPALIVE, 1)?;
-        set(listener, IPPROTO_TCP, TCP_KEEPIDLE, 60)?;
-        set(listener, IPPROTO_TCP, TCP_KEEPINTVL, 15)?;
-        set(listener, IPPROTO_TCP, TCP_KEEPCNT, 4)
+    pub(super) fn enable(stream: &TcpStream) -> io::Result<()> {
+        set(stream, SOL_SOCKET, SO_KEEPALIVE, 1)?;
+        set(stream, IPPROTO_TCP, TCP_KEEPIDLE, 60)?;
+        set(stream, IPPROTO_TCP, TCP_KEEPINTVL, 15)?;
+        set(stream, IPPROTO_TCP, TCP_KEEPCNT, 4)
     }
 
-    fn set(listener: &TcpListener, level: c_int, name: c_int, value: c_int) -> io::Result<()> {
-        // SAFETY: the descriptor is open while `listener` is borrowed, and
+    fn set(stream: &TcpStream, level: c_int, name: c_int, value: c_int) -> io::Result<()> {
+        // SAFETY: the descriptor is open while `stream` is borrowed, and
         // `value` is a c_int that lives across the call and whose size is
         // the length given; the kernel only reads it.
         let status = unsafe {
             setsockopt(
-                listener.as_raw_fd(),
+                stream.as_raw_fd(),
                 level,
                 name,
                 (&raw const value).cast(),

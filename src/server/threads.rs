@@ -23,7 +23,6 @@ const STOP_PATIENCE: Duration = Duration::from_millis(1200);
 
 /// Serves with the threads model; see [`serve`](super::serve).
 pub(super) fn serve(listener: TcpListener, config: &Config, shutdown: &Shutdown) -> io::Result<()> {
-    socket::enable_keepalive(&listener)?;
     let address = listener.local_addr()?;
     let spare = Arc::new(Spare::new()?);
     let store = Arc::new(StoreThread::start(shutdown)?);

@@ -143,28 +143,21 @@ impl Admission {
                 let late = state.waiting.pop_front().expect("its front was there");
                 state.refused.push_back((late.stream, self.all_busy()));
             }
-            if !state.refused.is_empty() {
+            if state.refused.is_empty() {
+                if state.closed {
+                    return;
+                }
+                let next_late = state.waiting.front().map(|head| head.until - now);
+                let next_poll = (!refusals.is_empty()).then_some(Refusals::POLL_INTERVAL);
+                state = self.nap(state, next_late.into_iter().chain(next_poll).min());
+            } else {
                 self.changed.notify_all();
             }
             let refused = std::mem::take(&mut state.refused);
-            let closed = state.closed;
-            let next = state.waiting.front().map(|head| head.until - now);
-            if !refused.is_empty() || !refusals.is_empty() {
-                drop(state);
-                refusals.extend(refused);
-                refusals.poll();
-                state = self.state();
-            }
-            if closed {
-                return;
-            }
-            let nap = match (refusals.is_empty(), next) {
-                (true, next) => next,
-                (false, next) => Some(next.map_or(Refusals::POLL_INTERVAL, |next| {
-                    next.min(Refusals::POLL_INTERVAL)
-                })),
-            };
-            state = self.nap(state, nap);
+            drop(state);
+            refusals.extend(refused);
+            refusals.poll();
+            state = self.state();
         }
     }
 
@@ -194,6 +187,7 @@ impl Admission {
         });
     }
 
+    /// Waits for a change, at most for `duration` if there is one.
     fn nap<'a>(
         &self,
         state: MutexGuard<'a, State>,
@@ -264,4 +258,66 @@ fn start_pool(workers: usize) -> io::Result<ThreadPool> {
              on processes (ulimit -u)"
         ))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    /// Echoes single bytes, and panics at a `p`.
+    fn echo(mut stream: &TcpStream) {
+        let mut byte = [0];
+        while stream.read(&mut byte).is_ok_and(|n| n > 0) {
+            assert_ne!(byte, *b"p", "the panic of this test");
+            stream.write_all(&byte).expect("the peer reads");
+        }
+    }
+
+    fn ask(mut peer: &TcpStream, byte: u8) -> Vec<u8> {
+        peer.write_all(&[byte]).expect("the worker reads");
+        let mut reply = [0];
+        let n = peer.read(&mut reply).expect("an echo or an end");
+        reply[..n].to_vec()
+    }
+
+    #[test]
+    fn a_worker_that_panics_closes_one_connection_and_the_pool_keeps_its_size() {
+        const WORKERS: usize = 3;
+
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let admission = Admission::new(WORKERS, Duration::from_secs(20), echo).expect("threads");
+        let refuser = thread::spawn({
+            let admission = Arc::clone(&admission);
+            move || admission.refuse_late()
+        });
+        let connect = || {
+            let peer = TcpStream::connect(address).expect("it listens");
+            admission.admit(listener.accept().expect("the peer").0);
+            peer
+        };
+
+        for _ in 0..2 * WORKERS {
+            let bystander = connect();
+            assert_eq!(ask(&bystander, b'x'), b"x");
+            assert_eq!(ask(&connect(), b'p'), b"", "closed without an answer");
+            assert_eq!(ask(&bystander, b'x'), b"x");
+        }
+        let peers: Vec<_> = (0..WORKERS).map(|_| connect()).collect();
+        for peer in &peers {
+            assert_eq!(ask(peer, b'x'), b"x", "all are served at the same time");
+        }
+
+        let waiting = connect();
+        assert_eq!(ask(&peers[0], b'p'), b"");
+        assert_eq!(ask(&waiting, b'x'), b"x", "the worker passes to who waits");
+
+        admission.stop();
+        admission.drain(Duration::from_secs(20));
+        refuser.join().expect("it ends");
+    }
 }

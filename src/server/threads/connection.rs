@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::store_thread::{Batch, StoreGone, StoreHandle};
 use crate::protocol::{Decoder, Encoder, FrameError, Reply, Request};
 use crate::server::pace::Pace;
-use crate::server::socket::{is_timeout, linger};
+use crate::server::socket::{enable_keepalive, is_timeout, linger};
 use crate::server::{Config, Shutdown};
 
 /// The most requests that go to the store together. It bounds what a peer's
@@ -122,6 +122,7 @@ struct Connection<'a> {
 
 impl Connection<'_> {
     fn run(&mut self) -> Result<Never, End> {
+        enable_keepalive(self.stream)?;
         self.stream.set_nodelay(true)?;
         self.stream
             .set_write_timeout(Some(self.config.write_timeout))?;

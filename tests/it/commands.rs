@@ -1,0 +1,239 @@
+//! The commands as people type them: output, exit codes, sentences.
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
+
+use speicher::server::Model;
+
+use crate::harness::*;
+
+struct Outcome {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+fn run(command: &mut Command, input: &str) -> Outcome {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program is there");
+    let mut stdin = child.stdin.take().expect("it is piped");
+    // A command that reads no input may be gone already.
+    let _ = stdin.write_all(input.as_bytes());
+    drop(stdin);
+    let output = child.wait_with_output().expect("it ends");
+    Outcome {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).expect("UTF-8"),
+        stderr: String::from_utf8(output.stderr).expect("UTF-8"),
+    }
+}
+
+/// Runs `speicher` with the arguments, against the server.
+fn at(server: &Server, args: &[&str], input: &str) -> Outcome {
+    let address = server.address.to_string();
+    run(speicher().args(args).env("SPEICHER_ADDR", address), input)
+}
+
+fn alone(args: &[&str]) -> Outcome {
+    run(speicher().args(args).env_remove("SPEICHER_ADDR"), "")
+}
+
+#[test]
+fn values_go_in_and_come_out() {
+    let server = Server::start(Model::default());
+    for (json, input) in [
+        (r#""bar""#, ""),
+        ("-5", ""),
+        ("-", r#"{ "a": [1, 1.10] }"#),
+        ("null", ""),
+    ] {
+        let set = at(&server, &["set", "foo", json], input);
+        assert_eq!(
+            (set.code, set.stdout.as_str()),
+            (Some(0), ""),
+            "{}",
+            set.stderr
+        );
+        let get = at(&server, &["get", "foo"], "");
+        assert_eq!(get.code, Some(0));
+        let expected = if input.is_empty() { json } else { input };
+        assert_eq!(get.stdout, format!("{expected}\n"));
+    }
+}
+
+#[test]
+fn what_is_not_there_exits_with_1_and_says_nothing() {
+    let server = Server::start(Model::default());
+    assert_eq!(at(&server, &["set", "foo", "1"], "").code, Some(0));
+    assert_eq!(at(&server, &["delete", "foo"], "").code, Some(0));
+    for args in [["delete", "foo"], ["get", "foo"]] {
+        let outcome = at(&server, &args, "");
+        assert_eq!(outcome.code, Some(1));
+        assert_eq!(
+            (outcome.stdout, outcome.stderr),
+            (String::new(), String::new())
+        );
+    }
+}
+
+#[test]
+fn reset_removes_everything() {
+    let server = Server::start(Model::default());
+    assert_eq!(at(&server, &["set", "foo", "1"], "").code, Some(0));
+    assert_eq!(at(&server, &["reset"], "").code, Some(0));
+    assert_eq!(at(&server, &["get", "foo"], "").code, Some(1));
+}
+
+#[test]
+fn flags_name_the_server_and_win_over_the_variable() {
+    let server = Server::start(Model::default());
+    let port = server.address.port().to_string();
+    let with_flags = |args: &[&str]| {
+        let mut command = speicher();
+        command.args(args).env("SPEICHER_ADDR", "127.0.0.1:1");
+        run(&mut command, "").code
+    };
+    assert_eq!(with_flags(&["set", "--port", &port, "foo", "1"]), Some(0));
+    assert_eq!(
+        with_flags(&["get", "foo", &format!("--port={port}")]),
+        Some(0)
+    );
+    let everything = [
+        "get",
+        "--host",
+        "localhost",
+        "--port",
+        &port,
+        "--timeout",
+        "5s",
+        "foo",
+    ];
+    assert_eq!(with_flags(&everything), Some(0));
+    assert_eq!(with_flags(&["get", "foo"]), Some(2));
+}
+
+#[test]
+fn mistakes_get_a_sentence_with_a_remedy_and_exit_with_2() {
+    let server = Server::start(Model::default());
+    for (args, words) in [
+        (&["set", "foo", "bar"][..], r#"written '"bar"'"#),
+        (&["set", "foo", "-"], "standard input is not one JSON value"),
+        (&["set", "", "1"], "the key is empty"),
+        (&["get"], "key"),
+        (&["get", "foo", "--port", "x"], "--port"),
+        (&["get", "foo", "--timeout", "0"], "more than zero"),
+        (&["serve", "--workers", "0"], "from 1 to 10000"),
+        (&["serve", "--frame-max", "3G"], "2147483647"),
+        (&["serve", "--frame-max", "64MB"], "as in 500K, 64M or 1G"),
+        (&["serve", "--model", "uring"], "this build has: threads"),
+        (
+            &["serve", "--frame-timeout", "1d"],
+            "as in 500ms, 30s or 5m",
+        ),
+        (&["no-such-command"], "no-such-command"),
+        (&[], "speicher --help"),
+    ] {
+        let outcome = at(&server, args, "");
+        assert_eq!(outcome.code, Some(2), "{args:?}: {}", outcome.stderr);
+        assert!(
+            outcome.stderr.contains(words),
+            "{args:?}: {}",
+            outcome.stderr
+        );
+        assert_eq!(outcome.stdout, "");
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named_with_a_remedy() {
+    let outcome = run(
+        speicher()
+            .args(["get", "foo"])
+            .env("SPEICHER_ADDR", "127.0.0.1:1"),
+        "",
+    );
+    assert_eq!(outcome.code, Some(2));
+    for words in ["127.0.0.1 port 1", "speicher serve", "SPEICHER_ADDR"] {
+        assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
+    }
+    let outcome = run(
+        speicher()
+            .args(["get", "foo"])
+            .env("SPEICHER_ADDR", "nonsense"),
+        "",
+    );
+    assert!(outcome.stderr.contains("host:port"), "{}", outcome.stderr);
+}
+
+#[test]
+fn help_and_version_go_to_standard_output() {
+    let version = alone(&["--version"]);
+    assert_eq!(version.code, Some(0));
+    assert_eq!(
+        version.stdout,
+        concat!("speicher ", env!("CARGO_PKG_VERSION"), "\n")
+    );
+    let help = alone(&["--help"]);
+    assert_eq!(help.code, Some(0));
+    for command in ["serve", "set", "get", "delete", "reset"] {
+        assert!(
+            help.stdout.contains(&format!("\n  {command} ")),
+            "{command}"
+        );
+        assert_eq!(alone(&[command, "--help"]).code, Some(0));
+    }
+}
+
+#[test]
+fn an_address_that_cannot_be_bound_exits_with_1_and_says_which_and_why() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = taken.local_addr().expect("it is bound").port().to_string();
+    let outcome = alone(&["serve", "--port", &port]);
+    assert_eq!(outcome.code, Some(1));
+    for words in ["127.0.0.1", port.as_str(), "another process", "--port"] {
+        assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
+    }
+    let outcome = alone(&["serve", "--host", "no.such.host.invalid"]);
+    assert_eq!(outcome.code, Some(1));
+    assert!(
+        outcome.stderr.contains("no.such.host.invalid"),
+        "{}",
+        outcome.stderr
+    );
+}
+
+#[test]
+fn the_ready_line_is_what_scripts_wait_for() {
+    let server = Process::serve(&["--workers", "3"]);
+    let port = server.address().port();
+    let expected = format!("listening on 127.0.0.1:{port} (threads, 3 workers)");
+    assert_eq!(server.ready_line, expected);
+}
+
+#[test]
+fn verbose_logs_each_connection_on_standard_error() {
+    let mut command = speicher();
+    command.args(["serve", "--port", "0", "--verbose"]);
+    let mut server = Process::spawn({
+        command.stderr(Stdio::piped());
+        command
+    });
+    let mut peer = server.connect();
+    assert_eq!(peer.status(get("k")), 404);
+    let name = peer.0.local_addr().expect("connected").to_string();
+    drop(peer);
+    server.signal("TERM");
+    let stderr = server.child.stderr.take().expect("it is piped");
+    let log = std::io::read_to_string(stderr).expect("UTF-8");
+    server.wait();
+    assert!(log.contains(&format!("{name} connected")), "{log}");
+    assert!(
+        log.contains(&format!("{name} disconnected: closed by the peer")),
+        "{log}"
+    );
+}

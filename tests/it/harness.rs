@@ -1,0 +1,310 @@
+//! Servers to test, and peers that send them raw bytes.
+
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown as Side, SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use speicher::protocol::frame::{self, read_frame};
+use speicher::server::{Config, Model, Shutdown, serve};
+
+/// Turns each named claim, a function of a [`Model`], into one test per model.
+macro_rules! every_model {
+    ($($claim:ident),+ $(,)?) => {
+        $(
+            mod $claim {
+                #[test]
+                fn threads() {
+                    super::$claim(speicher::server::Model::Threads);
+                }
+            }
+        )+
+    };
+}
+
+/// How long anything may take before a test gives up on it.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server in this process, on a port of its own. Dropped, it stops.
+pub struct Server {
+    pub address: SocketAddr,
+    pub shutdown: Shutdown,
+    thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Server {
+    pub fn start(model: Model) -> Self {
+        Self::with(config(model))
+    }
+
+    pub fn with(config: Config) -> Self {
+        Self::on("127.0.0.1:0", config)
+    }
+
+    pub fn on(address: &str, config: Config) -> Self {
+        let listener = TcpListener::bind(address).expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let shutdown = Shutdown::new();
+        let thread = thread::spawn({
+            let shutdown = shutdown.clone();
+            move || serve(listener, &config, &shutdown)
+        });
+        Self {
+            address,
+            shutdown,
+            thread: Some(thread),
+        }
+    }
+
+    pub fn connect(&self) -> Peer {
+        Peer::connect(self.address)
+    }
+
+    /// Asks the server to stop and waits until it has.
+    pub fn stop(mut self) -> io::Result<()> {
+        self.shutdown.trigger();
+        self.join()
+    }
+
+    /// Waits until the server has stopped.
+    pub fn join(&mut self) -> io::Result<()> {
+        let thread = self.thread.take().expect("not joined before");
+        thread.join().expect("serve does not panic")
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shutdown.trigger();
+        if let Some(thread) = self.thread.take() {
+            let outcome = thread.join();
+            if !thread::panicking() {
+                outcome.expect("serve does not panic").expect("it stops");
+            }
+        }
+    }
+}
+
+/// Few workers, so that a test's server starts quickly.
+pub fn config(model: Model) -> Config {
+    Config {
+        model,
+        workers: 8,
+        ..Config::default()
+    }
+}
+
+/// A connection that speaks bytes, and gives up after [`PATIENCE`].
+pub struct Peer(pub TcpStream);
+
+impl Peer {
+    pub fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).expect("the server listens");
+        stream.set_nodelay(true).expect("a socket");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
+        stream.set_write_timeout(Some(PATIENCE)).expect("a socket");
+        Self(stream)
+    }
+
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).expect("the server reads");
+    }
+
+    /// Sends the payload in a frame and returns the reply.
+    pub fn ask(&mut self, payload: impl AsRef<[u8]>) -> Value {
+        self.send(&framed(payload));
+        self.reply()
+    }
+
+    pub fn status(&mut self, payload: impl AsRef<[u8]>) -> u64 {
+        status_of(&self.ask(payload))
+    }
+
+    pub fn set(&mut self, key: &str, json: &str) -> u64 {
+        self.status(set(key, json))
+    }
+
+    /// The reply's payload to a GET of the key, as text.
+    pub fn get_text(&mut self, key: &str) -> String {
+        self.send(&framed(get(key)));
+        String::from_utf8(self.payload()).expect("UTF-8")
+    }
+
+    pub fn reply(&mut self) -> Value {
+        serde_json::from_slice(&self.payload()).expect("a reply is JSON")
+    }
+
+    pub fn payload(&mut self) -> Vec<u8> {
+        read_frame(&mut self.0, frame::FRAME_LEN_MAX)
+            .expect("a whole frame")
+            .expect("a reply before the end")
+    }
+
+    /// No more replies come, and the server has closed the connection.
+    pub fn assert_closed(&mut self) {
+        let mut rest = Vec::new();
+        match self.0.read_to_end(&mut rest) {
+            Ok(_) => assert_eq!(rest, b"", "nothing after the last reply"),
+            Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+        }
+    }
+
+    pub fn close_sending_side(&mut self) {
+        self.0.shutdown(Side::Write).expect("it is connected");
+    }
+}
+
+pub fn framed(payload: impl AsRef<[u8]>) -> Vec<u8> {
+    let payload = payload.as_ref();
+    let mut bytes = frame::header(payload.len()).expect("short").to_vec();
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+pub fn set(key: &str, json: &str) -> String {
+    format!(r#"{{"command":"SET","key":"{key}","value":{json}}}"#)
+}
+
+pub fn get(key: &str) -> String {
+    format!(r#"{{"command":"GET","key":"{key}"}}"#)
+}
+
+pub fn del(key: &str) -> String {
+    format!(r#"{{"command":"DEL","key":"{key}"}}"#)
+}
+
+pub const RST: &str = r#"{"command":"RST"}"#;
+
+pub fn status_of(reply: &Value) -> u64 {
+    reply["status_code"].as_u64().expect("a status_code")
+}
+
+/// Waits until the condition holds.
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "still not so: {what}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// The program under test, as people start it.
+pub fn speicher() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_speicher"))
+}
+
+/// A server in a process of its own. Dropped, it is killed.
+pub struct Process {
+    pub child: Child,
+    pub ready_line: String,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Process {
+    /// `speicher serve --port 0` and the flags.
+    pub fn serve(flags: &[&str]) -> Self {
+        let mut command = speicher();
+        command.args(["serve", "--port", "0"]).args(flags);
+        Self::spawn(command)
+    }
+
+    /// As [`serve`](Self::serve), with at most `files` open descriptors.
+    pub fn serve_with_file_limit(files: usize, flags: &[&str]) -> Self {
+        let mut command = Command::new("sh");
+        command
+            .arg("-c")
+            .arg(format!(
+                r#"ulimit -n {files}; exec "$0" serve --port 0 "$@""#
+            ))
+            .arg(env!("CARGO_BIN_EXE_speicher"))
+            .args(flags);
+        Self::spawn(command)
+    }
+
+    /// Starts the command and waits for the line that says it is ready.
+    pub fn spawn(mut command: Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the program is there");
+        let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut ready_line = String::new();
+        stdout.read_line(&mut ready_line).expect("a line");
+        Self {
+            child,
+            ready_line: ready_line.trim_end().to_owned(),
+            stdout,
+        }
+    }
+
+    /// Where the ready line says that it listens.
+    pub fn address(&self) -> SocketAddr {
+        let address = self.ready_line.split(' ').nth(2).expect("an address");
+        address.parse().expect("an address")
+    }
+
+    pub fn connect(&self) -> Peer {
+        Peer::connect(self.address())
+    }
+
+    pub fn signal(&self, name: &str) {
+        send_signal(name, &self.child.id().to_string());
+    }
+
+    /// Waits until the process ends; with what, and what else it printed.
+    pub fn wait(&mut self) -> (ExitStatus, String) {
+        let begun = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                break status;
+            }
+            assert!(begun.elapsed() < PATIENCE, "the server does not end");
+            thread::sleep(Duration::from_millis(2));
+        };
+        let mut rest = String::new();
+        self.stdout.read_to_string(&mut rest).expect("UTF-8");
+        (status, rest)
+    }
+
+    /// A line of `/proc/PID/status`, in KiB.
+    pub fn memory_kib(&self, name: &str) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).expect("it runs");
+        let line = status
+            .lines()
+            .find(|line| line.starts_with(name))
+            .expect("the line is there");
+        let number = line.split_whitespace().nth(1).expect("a number");
+        number.parse().expect("a number")
+    }
+
+    /// The processor time it has used so far.
+    pub fn cpu_time(&self) -> Duration {
+        /// Linux counts in hundredths of a second.
+        const TICK: Duration = Duration::from_millis(10);
+
+        let path = format!("/proc/{}/stat", self.child.id());
+        let stat = std::fs::read_to_string(path).expect("it runs");
+        let (_, fields) = stat.rsplit_once(')').expect("a name in parentheses");
+        let fields: Vec<_> = fields.split_whitespace().collect();
+        let ticks = |index: usize| fields[index].parse::<u32>().expect("a number");
+        TICK * (ticks(11) + ticks(12))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Sends a signal to a process, or with a dash before it to a group.
+pub fn send_signal(name: &str, target: &str) {
+    let status = Command::new("sh")
+        .args(["-c", &format!("kill -s {name} -- {target}")])
+        .status();
+    assert!(status.expect("sh runs").success());
+}

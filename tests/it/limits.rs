@@ -1,0 +1,265 @@
+//! S4 and what else is bounded: workers, descriptors, time, memory.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use speicher::server::{Config, Model};
+
+use crate::harness::*;
+
+every_model![
+    a_connection_without_a_worker_gets_503_within_the_queue_timeout,
+    a_connection_that_waits_is_served_when_a_worker_is_free,
+    more_than_may_wait_are_refused_at_once,
+    a_refusal_is_readable_by_a_peer_that_has_sent_a_request,
+    an_idle_connection_is_closed_only_if_so_configured,
+    a_peer_that_never_reads_is_held_back_and_then_closed,
+    running_out_of_descriptors_neither_spins_nor_stays,
+    peers_are_told_when_descriptors_stay_short,
+    dead_peers_are_found_by_keepalive,
+    a_reset_of_many_entries_does_not_hold_up_others,
+];
+
+fn two_workers(model: Model, queue_timeout: Duration) -> Server {
+    Server::with(Config {
+        workers: 2,
+        queue_timeout,
+        ..config(model)
+    })
+}
+
+/// Connections that keep every worker busy.
+fn occupy(server: &Server, workers: usize) -> Vec<Peer> {
+    let peers = (0..workers).map(|_| {
+        let mut peer = server.connect();
+        assert_eq!(peer.status(get("k")), 404);
+        peer
+    });
+    peers.collect()
+}
+
+fn assert_refused(peer: &mut Peer) {
+    let reply = peer.reply();
+    assert_eq!(status_of(&reply), 503);
+    let error = reply["error"].as_str().expect("a sentence");
+    assert!(error.contains("--workers"), "{error}");
+    peer.assert_closed();
+}
+
+/// S4, A6
+fn a_connection_without_a_worker_gets_503_within_the_queue_timeout(model: Model) {
+    let queue_timeout = Duration::from_millis(300);
+    let server = two_workers(model, queue_timeout);
+    let mut served = occupy(&server, 2);
+    let begun = Instant::now();
+    let mut refused = server.connect();
+    assert_refused(&mut refused);
+    assert!(begun.elapsed() >= queue_timeout);
+    assert!(begun.elapsed() < queue_timeout + Duration::from_secs(1));
+    for peer in &mut served {
+        assert_eq!(peer.status(get("k")), 404, "the others are still served");
+    }
+}
+
+/// S4
+fn a_connection_that_waits_is_served_when_a_worker_is_free(model: Model) {
+    let server = two_workers(model, PATIENCE);
+    let mut served = occupy(&server, 2);
+    let mut waiting = server.connect();
+    waiting.send(&framed(set("k", "1")));
+    assert_eq!(served[0].status(get("k")), 404, "it is not served yet");
+    drop(served.pop());
+    assert_eq!(status_of(&waiting.reply()), 200);
+    assert_eq!(served[0].status(get("k")), 200);
+}
+
+/// S4
+fn more_than_may_wait_are_refused_at_once(model: Model) {
+    let server = two_workers(model, PATIENCE);
+    let _served = occupy(&server, 2);
+    let _waiting = [server.connect(), server.connect()];
+    for _ in 0..100 {
+        assert_refused(&mut server.connect());
+    }
+}
+
+/// S4
+fn a_refusal_is_readable_by_a_peer_that_has_sent_a_request(model: Model) {
+    let server = two_workers(model, Duration::from_millis(100));
+    let _served = occupy(&server, 2);
+    let mut peer = server.connect();
+    peer.send(&framed(set("k", &format!("\"{}\"", "v".repeat(100_000)))));
+    let reply = peer.reply();
+    assert_eq!(status_of(&reply), 503);
+    peer.assert_closed();
+}
+
+fn an_idle_connection_is_closed_only_if_so_configured(model: Model) {
+    let patient = Server::start(model);
+    let mut kept = patient.connect();
+    assert_eq!(kept.status(get("k")), 404);
+
+    let idle_timeout = Duration::from_millis(200);
+    let server = Server::with(Config {
+        idle_timeout: Some(idle_timeout),
+        ..config(model)
+    });
+    let mut idle = server.connect();
+    assert_eq!(idle.status(get("k")), 404);
+    let begun = Instant::now();
+    idle.assert_closed();
+    assert!(begun.elapsed() > idle_timeout / 2);
+    assert!(begun.elapsed() < idle_timeout + Duration::from_secs(1));
+
+    assert_eq!(kept.status(get("k")), 404);
+}
+
+/// F6: pipelining is bounded.
+fn a_peer_that_never_reads_is_held_back_and_then_closed(model: Model) {
+    let server = Process::serve(&["--model", model.name(), "--write-timeout", "700ms"]);
+    let mut peer = server.connect();
+    let value = format!("\"{}\"", "v".repeat(1_000_000));
+    assert_eq!(peer.set("k", &value), 200);
+    let before = server.memory_kib("VmRSS");
+    let gets = framed(get("k")).repeat(1000);
+    peer.0
+        .set_write_timeout(Some(Duration::from_millis(100)))
+        .expect("a socket");
+    let mut sent = 0;
+    let error = loop {
+        match peer.0.write(&gets) {
+            Ok(n) => sent += n,
+            Err(error) => break error,
+        }
+        assert!(sent < 1 << 30, "the server reads on without end");
+    };
+    assert_eq!(error.kind(), ErrorKind::WouldBlock, "it is held back");
+    let grown = server.memory_kib("VmRSS").saturating_sub(before);
+    assert!(grown < 32 * 1024, "{grown} KiB of replies are held");
+    wait_until("the server has closed the connection", || {
+        peer.0
+            .write(b"x")
+            .is_err_and(|e| e.kind() != ErrorKind::WouldBlock)
+    });
+    assert_eq!(server.connect().status(get("k")), 200);
+}
+
+fn running_out_of_descriptors_neither_spins_nor_stays(model: Model) {
+    let flags = ["--model", model.name(), "--queue-timeout", "1m"];
+    let server = Process::serve_with_file_limit(40, &flags);
+    // More than the limit; the last wait in the listener's queue.
+    let mut peers: Vec<_> = (0..60).map(|_| server.connect()).collect();
+    assert_eq!(peers[0].status(set("k", "1")), 200);
+
+    let (before, begun) = (server.cpu_time(), Instant::now());
+    let mut last = peers.pop().expect("60 of them");
+    last.send(&framed(get("k")));
+    last.0
+        .set_read_timeout(Some(Duration::from_secs(1)))
+        .expect("a socket");
+    assert!(
+        last.0.read(&mut [0]).is_err(),
+        "there is no descriptor for it"
+    );
+    let used = server.cpu_time() - before;
+    assert!(used < begun.elapsed() / 50, "{used:?}: under 2 % of a core");
+
+    last.0.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    let begun = Instant::now();
+    drop(peers);
+    assert_eq!(status_of(&last.reply()), 200);
+    let elapsed = begun.elapsed();
+    assert!(elapsed < Duration::from_millis(100), "{elapsed:?}");
+}
+
+/// S4
+fn peers_are_told_when_descriptors_stay_short(model: Model) {
+    let flags = ["--model", model.name(), "--queue-timeout", "100ms"];
+    let server = Process::serve_with_file_limit(40, &flags);
+    let mut peers: Vec<_> = (0..60).map(|_| server.connect()).collect();
+    let mut last = peers.pop().expect("60 of them");
+    let reply = last.reply();
+    assert_eq!(status_of(&reply), 503);
+    assert!(
+        reply["error"]
+            .as_str()
+            .is_some_and(|e| e.contains("ulimit -n"))
+    );
+    last.assert_closed();
+    assert_eq!(peers[0].status(get("k")), 404, "those before are served");
+}
+
+/// Linux lists each socket's timers: 2 is keepalive.
+fn dead_peers_are_found_by_keepalive(model: Model) {
+    let server = Server::start(model);
+    let mut peer = server.connect();
+    assert_eq!(peer.status(get("k")), 404);
+    let local = server.address.port();
+    let remote = peer.0.local_addr().expect("connected").port();
+    let ends = format!("0100007F:{local:04X} 0100007F:{remote:04X}");
+    wait_until("the server's socket has a keepalive timer", || {
+        let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux");
+        let line = table.lines().find(|line| line.contains(&ends));
+        let line = line.expect("the connection is open");
+        line.split_whitespace()
+            .nth(5)
+            .is_some_and(|timer| timer.starts_with("02:"))
+    });
+}
+
+/// A million entries take far longer to drop than to put aside.
+fn a_reset_of_many_entries_does_not_hold_up_others(model: Model) {
+    const ENTRIES: usize = 1_000_000;
+
+    let server = Server::start(model);
+    let mut filler = server.connect();
+    let mut writer = Peer(filler.0.try_clone().expect("a descriptor"));
+    let sending = thread::spawn(move || {
+        for chunk in 0..ENTRIES / 1000 {
+            let sets: Vec<u8> = (0..1000)
+                .flat_map(|i| framed(set(&format!("{chunk}/{i}"), "[1, 2, 3]")))
+                .collect();
+            writer.send(&sets);
+        }
+    });
+    let mut replies = vec![0; ENTRIES * framed(r#"{"status_code":200}"#).len()];
+    filler.0.read_exact(&mut replies).expect("all are stored");
+    sending.join().expect("all was sent");
+
+    let mut other = server.connect();
+    filler.send(&framed(RST));
+    let begun = Instant::now();
+    let mut longest = Duration::ZERO;
+    let mut is_reset = false;
+    while !is_reset {
+        let asked = Instant::now();
+        is_reset = other.status(get("0/0")) == 404;
+        longest = longest.max(asked.elapsed());
+    }
+    for _ in 0..100 {
+        let asked = Instant::now();
+        assert_eq!(other.status(get("0/0")), 404);
+        longest = longest.max(asked.elapsed());
+    }
+    // Dropping them takes this long where it is done at once; the bound
+    // leaves room for a busy machine.
+    assert!(longest < Duration::from_millis(100), "{longest:?}");
+    assert_eq!(status_of(&filler.reply()), 200);
+    assert!(begun.elapsed() < PATIENCE);
+}
+
+/// The accept loop goes on while many peers connect and say nothing.
+#[test]
+fn silent_peers_do_not_keep_others_from_being_accepted() {
+    let server = Server::with(Config {
+        workers: 64,
+        ..config(Model::Threads)
+    });
+    let silent: Vec<_> = (0..63)
+        .map(|_| TcpStream::connect(server.address).expect("it accepts"))
+        .collect();
+    assert_eq!(server.connect().status(get("k")), 404);
+    drop(silent);
+}

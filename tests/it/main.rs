@@ -1,0 +1,18 @@
+//! Claims about the server as its peers see it: real sockets, raw bytes.
+//!
+//! Each claim that is about serving runs once per model; see
+//! [`harness::every_model`].
+
+#[macro_use]
+mod harness;
+
+mod client;
+mod commands;
+mod frames;
+mod limits;
+mod project;
+mod properties;
+mod replies;
+mod requests;
+mod service;
+mod shutdown;

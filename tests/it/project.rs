@@ -1,0 +1,134 @@
+//! Claims about the project itself: its documents and its dependencies.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use speicher::server::Model;
+
+use crate::harness::*;
+
+fn read(path: &str) -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    fs::read_to_string(root.join(path)).expect("the file is there")
+}
+
+/// The blocks of a Markdown text that are fenced with the language.
+fn blocks<'a>(markdown: &'a str, language: &str) -> Vec<&'a str> {
+    let fence = format!("```{language}\n");
+    let begun = markdown.split(&fence).skip(1);
+    begun.filter_map(|rest| rest.split("```").next()).collect()
+}
+
+/// Every command of the README's sessions prints what the README says.
+#[test]
+fn the_commands_of_the_readme_print_what_it_says() {
+    let server = Server::start(Model::default());
+    let program = Path::new(env!("CARGO_BIN_EXE_speicher"));
+    let folder = program.parent().expect("a folder").to_str().expect("UTF-8");
+    let path = std::env::var("PATH").expect("there is one");
+    let readme = read("README.md");
+    let mut commands = 0;
+    for block in blocks(&readme, "console") {
+        for step in block.split("$ ").skip(1) {
+            let (command, expected) = step.split_once('\n').expect("a line");
+            let output = Command::new("sh")
+                .args(["-c", &format!("{command} 2>&1")])
+                .env("PATH", format!("{folder}:{path}"))
+                .env("SPEICHER_ADDR", server.address.to_string())
+                .output()
+                .expect("sh runs");
+            let printed = String::from_utf8(output.stdout).expect("UTF-8");
+            assert_eq!(printed, expected, "{command}");
+            commands += 1;
+        }
+    }
+    assert!(commands >= 8, "the session is there");
+}
+
+/// `make run` and Ctrl-C, as the README says.
+#[test]
+fn make_run_starts_a_server_that_ctrl_c_ends() {
+    assert!(read("README.md").contains("make run"));
+    let mut make = Command::new("make")
+        .args(["--no-print-directory", "run", "ARGS=--port 0"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .expect("make is there");
+    let stdout = BufReader::new(make.stdout.take().expect("it is piped"));
+    let ready_line = stdout
+        .lines()
+        .map(|line| line.expect("UTF-8"))
+        .find(|line| line.starts_with("listening on "))
+        .expect("the server becomes ready");
+    let address = ready_line.split(' ').nth(2).expect("an address");
+    let mut peer = Peer::connect(address.parse().expect("an address"));
+    assert_eq!(peer.set("k", "1"), 200);
+    send_signal("INT", &format!("-{}", make.id()));
+    make.wait().expect("it ends");
+    peer.assert_closed();
+}
+
+/// Every clause of docs/protocol.md is cited by a test, and none is missing.
+#[test]
+fn every_clause_is_cited_by_a_test() {
+    let clauses: BTreeSet<String> = [("F", 8), ("R", 9), ("A", 6), ("S", 4)]
+        .iter()
+        .flat_map(|(letter, last)| (1..=*last).map(move |i| format!("{letter}{i}")))
+        .collect();
+    let documented: BTreeSet<String> = read("docs/protocol.md")
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split(' ').next())
+        .filter(|id| clauses.contains(*id))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(documented, clauses);
+
+    let mut sources = String::new();
+    for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it"))
+        .expect("the folder is there")
+    {
+        let path = file.expect("a file").path();
+        if !path.ends_with("project.rs") {
+            sources += &fs::read_to_string(path).expect("UTF-8");
+        }
+    }
+    let words: BTreeSet<&str> = sources.split(|c: char| !c.is_alphanumeric()).collect();
+    for clause in clauses {
+        assert!(words.contains(clause.as_str()), "no test cites {clause}");
+    }
+}
+
+/// The build without features has the six packages of the baseline and serde.
+#[test]
+fn the_baseline_depends_on_six_packages_and_serde() {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--no-default-features", "--edges", "normal"])
+        .args(["--depth", "1", "--prefix", "none", "--format", "{p}"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success());
+    let tree = String::from_utf8(output.stdout).expect("UTF-8");
+    let packages: BTreeSet<&str> = tree
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    let baseline = BTreeSet::from([
+        "argh",
+        "byteorder",
+        "crossbeam-channel",
+        "ctrlc",
+        "serde",
+        "serde_json",
+        "threadpool",
+    ]);
+    assert_eq!(packages, baseline);
+}

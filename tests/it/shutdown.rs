@@ -1,0 +1,248 @@
+//! S2: how the server ends.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use speicher::protocol::frame::read_frame;
+use speicher::server::{Config, Model};
+
+use crate::harness::*;
+
+every_model![
+    sigterm_and_sigint_end_the_process_with_0,
+    a_second_signal_ends_it_at_once_with_130,
+    idle_connections_are_closed_at_once,
+    whatever_address_it_listens_on_it_wakes,
+    it_stops_with_no_descriptor_left,
+    a_stop_under_load_loses_no_reply,
+    all_that_was_sent_before_the_stop_is_answered,
+    a_slow_reader_still_gets_all_its_replies,
+    a_connection_that_waits_is_answered_before_the_end,
+    after_the_stop_nobody_is_accepted,
+];
+
+/// The longest that a stop may take.
+const STOP_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// S2
+fn sigterm_and_sigint_end_the_process_with_0(model: Model) {
+    for signal in ["TERM", "INT"] {
+        let mut server = Process::serve(&["--model", model.name()]);
+        let mut peer = server.connect();
+        assert_eq!(peer.set("k", "1"), 200);
+        let begun = Instant::now();
+        server.signal(signal);
+        let (status, rest) = server.wait();
+        assert_eq!(status.code(), Some(0), "SIG{signal}");
+        assert!(begun.elapsed() < STOP_TIME_MAX);
+        assert_eq!(rest, "", "the ready line is all there is");
+        peer.assert_closed();
+    }
+}
+
+/// S2
+fn a_second_signal_ends_it_at_once_with_130(model: Model) {
+    let mut server = Process::serve(&["--model", model.name()]);
+    let mut peer = server.connect();
+    // Replies that nobody reads keep the server from stopping early.
+    let value = format!("\"{}\"", "v".repeat(10_000_000));
+    assert_eq!(peer.set("k", &value), 200);
+    peer.send(&framed(get("k")).repeat(10));
+    let mut first = [0];
+    peer.0.read_exact(&mut first).expect("replies have begun");
+    server.signal("TERM");
+    wait_until("the first signal is acted on", || {
+        TcpStream::connect(server.address()).is_err()
+    });
+    server.signal("TERM");
+    let begun = Instant::now();
+    let (status, _) = server.wait();
+    assert_eq!(status.code(), Some(130));
+    assert!(begun.elapsed() < Duration::from_millis(500));
+}
+
+/// S2
+fn idle_connections_are_closed_at_once(model: Model) {
+    let server = Server::start(model);
+    let mut peers: Vec<_> = (0..5).map(|_| server.connect()).collect();
+    for peer in &mut peers {
+        assert_eq!(peer.status(get("k")), 404);
+    }
+    let begun = Instant::now();
+    server.stop().expect("it stops");
+    let elapsed = begun.elapsed();
+    assert!(elapsed < Duration::from_millis(500), "{elapsed:?}");
+    for peer in &mut peers {
+        peer.assert_closed();
+    }
+}
+
+/// S2
+fn whatever_address_it_listens_on_it_wakes(model: Model) {
+    for address in ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0", "[::]:0"] {
+        if address.starts_with('[') && std::net::TcpListener::bind("[::1]:0").is_err() {
+            eprintln!("skipped: {address}, for this machine has no IPv6");
+            continue;
+        }
+        let server = Server::on(address, config(model));
+        let begun = Instant::now();
+        server.stop().expect("it stops");
+        assert!(begun.elapsed() < Duration::from_millis(500), "{address}");
+    }
+}
+
+/// S2
+fn it_stops_with_no_descriptor_left(model: Model) {
+    let flags = ["--model", model.name(), "--queue-timeout", "1m"];
+    let mut server = Process::serve_with_file_limit(40, &flags);
+    let mut peers: Vec<_> = (0..60).map(|_| server.connect()).collect();
+    assert_eq!(peers[0].status(get("k")), 404);
+    let begun = Instant::now();
+    server.signal("TERM");
+    let (status, _) = server.wait();
+    assert_eq!(status.code(), Some(0));
+    assert!(begun.elapsed() < STOP_TIME_MAX);
+}
+
+/// What a peer of the stop under load saw.
+struct Seen {
+    sent: u64,
+    answered: u64,
+}
+
+/// Sends numbered SETs of one key, each followed by a GET of it, in bursts;
+/// counts the replies and checks that each belongs to its request.
+fn load(mut stream: TcpStream, key: &str, depth: u64, begun: &AtomicBool) -> Seen {
+    let mut seen = Seen {
+        sent: 0,
+        answered: 0,
+    };
+    loop {
+        let burst: Vec<u8> = (seen.sent..seen.sent + depth)
+            .flat_map(|i| [framed(set(key, &i.to_string())), framed(get(key))].concat())
+            .collect();
+        if stream.write_all(&burst).is_err() {
+            return seen;
+        }
+        seen.sent += depth;
+        while seen.answered < seen.sent {
+            for expected in [
+                r#"{"status_code":200}"#.to_owned(),
+                format!(r#"{{"status_code":200,"value":{}}}"#, seen.answered),
+            ] {
+                match read_frame(&mut stream, usize::MAX) {
+                    Ok(Some(payload)) => assert_eq!(payload, expected.as_bytes()),
+                    Ok(None) => return seen,
+                    Err(error) => {
+                        assert_ne!(
+                            error.kind(),
+                            ErrorKind::UnexpectedEof,
+                            "a reply was cut in two"
+                        );
+                        return seen;
+                    }
+                }
+            }
+            seen.answered += 1;
+        }
+        begun.store(true, Ordering::Relaxed);
+    }
+}
+
+/// S2: no reply is cut or skipped, and nothing unanswered was executed.
+fn a_stop_under_load_loses_no_reply(model: Model) {
+    for round in 0..10 {
+        let server = Server::start(model);
+        let address = server.address;
+        let loads: Vec<_> = (0..6)
+            .map(|i| {
+                let begun = std::sync::Arc::new(AtomicBool::new(false));
+                let stream = TcpStream::connect(address).expect("it listens");
+                let is_begun = std::sync::Arc::clone(&begun);
+                let depth = if i % 2 == 0 { 1 } else { 50 };
+                let load = thread::spawn(move || load(stream, &format!("k{i}"), depth, &is_begun));
+                (begun, load)
+            })
+            .collect();
+        for (begun, _) in &loads {
+            wait_until("every load is answered", || begun.load(Ordering::Relaxed));
+        }
+        let begun = Instant::now();
+        server.stop().expect("it stops");
+        let elapsed = begun.elapsed();
+        assert!(elapsed < STOP_TIME_MAX, "round {round}: {elapsed:?}");
+        for (_, load) in loads {
+            let seen = load.join().expect("every reply was the right one");
+            assert!(seen.answered > 0 && seen.sent >= seen.answered);
+        }
+    }
+}
+
+/// S2: every fully received request is answered.
+fn all_that_was_sent_before_the_stop_is_answered(model: Model) {
+    const PIPELINE: usize = 5000;
+
+    for _ in 0..10 {
+        let server = Server::start(model);
+        let mut peers: Vec<_> = (0..4).map(|_| server.connect()).collect();
+        let bytes = framed(get("k")).repeat(PIPELINE);
+        for peer in &mut peers {
+            peer.send(&bytes);
+        }
+        server.shutdown.trigger();
+        for peer in &mut peers {
+            for _ in 0..PIPELINE {
+                assert_eq!(status_of(&peer.reply()), 404);
+            }
+            peer.assert_closed();
+        }
+    }
+}
+
+/// S2: the replies fill both sockets' buffers, and the peer reads them only
+/// when the server has been told to stop.
+fn a_slow_reader_still_gets_all_its_replies(model: Model) {
+    const GETS: usize = 40;
+
+    let server = Server::start(model);
+    let mut peer = server.connect();
+    let value = format!("\"{}\"", "v".repeat(100_000));
+    assert_eq!(peer.set("k", &value), 200);
+    peer.send(&framed(get("k")).repeat(GETS));
+    server.shutdown.trigger();
+    for _ in 0..GETS {
+        assert_eq!(status_of(&peer.reply()), 200);
+    }
+    peer.assert_closed();
+}
+
+/// S2, A6: executed if a worker becomes free, else 503.
+fn a_connection_that_waits_is_answered_before_the_end(model: Model) {
+    let server = Server::with(Config {
+        workers: 1,
+        queue_timeout: PATIENCE,
+        ..config(model)
+    });
+    let mut served = server.connect();
+    assert_eq!(served.status(get("k")), 404);
+    let mut waiting = server.connect();
+    waiting.send(&framed(set("k", "1")));
+    let begun = Instant::now();
+    server.stop().expect("it stops");
+    assert!(begun.elapsed() < STOP_TIME_MAX);
+    let status = status_of(&waiting.reply());
+    assert!(status == 200 || status == 503, "{status}");
+    waiting.assert_closed();
+}
+
+/// S2
+fn after_the_stop_nobody_is_accepted(model: Model) {
+    let server = Server::start(model);
+    let address = server.address;
+    server.stop().expect("it stops");
+    let error = TcpStream::connect(address).expect_err("nobody listens");
+    assert_eq!(error.kind(), ErrorKind::ConnectionRefused);
+}
