@@ -18,14 +18,16 @@ const LINGER_SILENCE_MAX: Duration = Duration::from_secs(1);
 ///
 /// A socket that is closed with bytes unread resets the connection, and a
 /// peer that is reset may lose a reply it has not read yet.
-pub(super) fn linger(stream: &TcpStream) -> io::Result<()> {
+///
+/// `reader` reads from `stream`, and ends early if it has to.
+pub(super) fn linger(stream: &TcpStream, reader: &mut impl Read) -> io::Result<()> {
     stream.shutdown(Side::Write)?;
     stream.set_read_timeout(Some(LINGER_SILENCE_MAX))?;
     let deadline = Instant::now() + LINGER_TIME_MAX;
     let mut dropped = vec![0; 64 << 10];
     let mut dropped_len = 0;
     while dropped_len < LINGER_LEN_MAX && Instant::now() < deadline {
-        match (&mut &*stream).read(&mut dropped) {
+        match reader.read(&mut dropped) {
             Ok(0) => break,
             Ok(n) => dropped_len += n,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -51,10 +53,11 @@ pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
 
 /// Has the kernel find out whether silent peers are still there: after a
 /// minute of silence it asks every 15 seconds, and gives up after 4 questions.
+///
 /// Elsewhere than on Linux it does nothing.
 pub(super) fn enable_keepalive(stream: &TcpStream) -> io::Result<()> {
     #[cfg(target_os = "linux")]
-    return keepalive::enable(stream);
+    return linux::enable_keepalive(stream);
     #[cfg(not(target_os = "linux"))]
     {
         let _ = stream;
@@ -62,26 +65,42 @@ pub(super) fn enable_keepalive(stream: &TcpStream) -> io::Result<()> {
     }
 }
 
-/// std has no way to ask for keepalive, and the baseline's six packages have
-/// none either; one call to the C library that std links already is less than
-/// a seventh package.
+/// Bytes that were written and that the peer's machine has not confirmed.
+///
+/// While there are any, closing can lose them: if the peer goes on sending,
+/// the closed socket answers with a reset and forgets what it had to send.
+/// Elsewhere than on Linux it is always 0.
+pub(super) fn unconfirmed_len(stream: &TcpStream) -> usize {
+    #[cfg(target_os = "linux")]
+    return linux::unconfirmed_len(stream);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = stream;
+        0
+    }
+}
+
+/// std can neither ask for keepalive nor for the length of the send queue,
+/// and the baseline's six packages can't either; calls to the C library that
+/// std links already are less than a seventh package.
 #[cfg(target_os = "linux")]
-#[expect(unsafe_code, reason = "setsockopt is a foreign function")]
-mod keepalive {
-    use std::ffi::{c_int, c_void};
+#[expect(unsafe_code, reason = "setsockopt and ioctl are foreign functions")]
+mod linux {
+    use std::ffi::{c_int, c_ulong, c_void};
     use std::io;
     use std::net::TcpStream;
     use std::os::fd::AsRawFd;
 
-    // Linux's numbers, from its socket(7) and tcp(7) headers; some older
-    // architectures number SOL_SOCKET and SO_KEEPALIVE otherwise, and there
-    // a test that looks for the timer fails.
+    // The numbers that Linux gives these names in socket(7), tcp(7) and
+    // ioctl_sockios(2); a few old architectures have others for some of them,
+    // and there the tests of keepalive and of slow readers fail.
     const SOL_SOCKET: c_int = 1;
     const SO_KEEPALIVE: c_int = 9;
     const IPPROTO_TCP: c_int = 6;
     const TCP_KEEPIDLE: c_int = 4;
     const TCP_KEEPINTVL: c_int = 5;
     const TCP_KEEPCNT: c_int = 6;
+    const SIOCOUTQ: c_ulong = 0x5411;
 
     unsafe extern "C" {
         fn setsockopt(
@@ -91,9 +110,11 @@ mod keepalive {
             value: *const c_void,
             len: u32,
         ) -> c_int;
+
+        fn ioctl(descriptor: c_int, request: c_ulong, ...) -> c_int;
     }
 
-    pub(super) fn enable(stream: &TcpStream) -> io::Result<()> {
+    pub(super) fn enable_keepalive(stream: &TcpStream) -> io::Result<()> {
         set(stream, SOL_SOCKET, SO_KEEPALIVE, 1)?;
         set(stream, IPPROTO_TCP, TCP_KEEPIDLE, 60)?;
         set(stream, IPPROTO_TCP, TCP_KEEPINTVL, 15)?;
@@ -117,6 +138,19 @@ mod keepalive {
             Ok(())
         } else {
             Err(io::Error::last_os_error())
+        }
+    }
+
+    pub(super) fn unconfirmed_len(stream: &TcpStream) -> usize {
+        let mut len: c_int = 0;
+        // SAFETY: the descriptor is open while `stream` is borrowed, and
+        // SIOCOUTQ writes one c_int, for which `len` is there.
+        let status = unsafe { ioctl(stream.as_raw_fd(), SIOCOUTQ, &raw mut len) };
+        // A socket that can't be asked has nothing that could be waited for.
+        if status == 0 {
+            usize::try_from(len).unwrap_or(0)
+        } else {
+            0
         }
     }
 }

@@ -5,6 +5,7 @@ mod admission;
 mod connection;
 mod refusal;
 mod store_thread;
+mod wakeable;
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -17,9 +18,10 @@ use super::{Config, Shutdown, log, socket};
 use admission::Admission;
 use refusal::Reason;
 use store_thread::StoreThread;
+use wakeable::Wakeable;
 
 /// How long connections may take to end after the server was asked to stop.
-const STOP_PATIENCE: Duration = Duration::from_millis(1200);
+const STOP_PATIENCE: Duration = Duration::from_millis(1500);
 
 /// Serves with the threads model; see [`serve`](super::serve).
 pub(super) fn serve(listener: TcpListener, config: &Config, shutdown: &Shutdown) -> io::Result<()> {
@@ -62,13 +64,13 @@ fn worker(
     store: Arc<StoreThread>,
     config: Config,
     shutdown: Shutdown,
-) -> impl Fn(&TcpStream) + Send + Sync {
-    move |stream| {
-        let peer = config.verbose.then(|| name_of_peer(stream));
+) -> impl Fn(&Wakeable) + Send + Sync {
+    move |served| {
+        let peer = config.verbose.then(|| name_of_peer(served.stream()));
         if let Some(peer) = &peer {
             log::line(format_args!("{peer} connected"));
         }
-        let end = connection::serve(stream, store.handle(), &config, &shutdown);
+        let end = connection::serve(served, store.handle(), &config, &shutdown);
         if let Some(peer) = &peer {
             log::line(format_args!("{peer} disconnected: {end}"));
         }

@@ -1,8 +1,9 @@
 //! S2: how the server ends.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,7 @@ every_model![
     a_stop_under_load_loses_no_reply,
     all_that_was_sent_before_the_stop_is_answered,
     a_slow_reader_still_gets_all_its_replies,
+    what_a_flooding_peer_sent_before_the_stop_is_answered,
     a_connection_that_waits_is_answered_before_the_end,
     after_the_stop_nobody_is_accepted,
 ];
@@ -159,9 +161,9 @@ fn a_stop_under_load_loses_no_reply(model: Model) {
         let address = server.address;
         let loads: Vec<_> = (0..6)
             .map(|i| {
-                let begun = std::sync::Arc::new(AtomicBool::new(false));
+                let begun = Arc::new(AtomicBool::new(false));
                 let stream = TcpStream::connect(address).expect("it listens");
-                let is_begun = std::sync::Arc::clone(&begun);
+                let is_begun = Arc::clone(&begun);
                 let depth = if i % 2 == 0 { 1 } else { 50 };
                 let load = thread::spawn(move || load(stream, &format!("k{i}"), depth, &is_begun));
                 (begun, load)
@@ -217,6 +219,39 @@ fn a_slow_reader_still_gets_all_its_replies(model: Model) {
         assert_eq!(status_of(&peer.reply()), 200);
     }
     peer.assert_closed();
+}
+
+/// S2: a peer sends without a pause and begins to read only after the stop,
+/// when the buffers of both sockets are full in both directions.
+fn what_a_flooding_peer_sent_before_the_stop_is_answered(model: Model) {
+    for _ in 0..5 {
+        let server = Server::start(model);
+        let mut peer = server.connect();
+        assert_eq!(peer.set("k", &format!("\"{}\"", "v".repeat(300))), 200);
+        let sent = Arc::new(AtomicU64::new(0));
+        let mut writer = peer.0.try_clone().expect("a descriptor");
+        let flood = thread::spawn({
+            let sent = Arc::clone(&sent);
+            move || {
+                let burst = framed(get("k")).repeat(50);
+                while writer.write_all(&burst).is_ok() {
+                    sent.fetch_add(50, Ordering::SeqCst);
+                }
+            }
+        });
+        wait_until("the buffers fill", || sent.load(Ordering::SeqCst) >= 20_000);
+        let sent_before = sent.load(Ordering::SeqCst);
+        server.shutdown.trigger();
+        let mut replies = BufReader::new(&peer.0);
+        for answered in 0..sent_before {
+            let reply = read_frame(&mut replies, usize::MAX);
+            let reply = reply.unwrap_or_else(|error| panic!("{error} after {answered}"));
+            assert!(reply.is_some(), "{answered} of {sent_before} are answered");
+        }
+        // Whatever else comes, so that the flood is not held up.
+        let _ = std::io::copy(&mut replies, &mut std::io::sink());
+        flood.join().expect("it ends with the connection");
+    }
 }
 
 /// S2, A6: executed if a worker becomes free, else 503.

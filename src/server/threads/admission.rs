@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use threadpool::ThreadPool;
 
 use super::refusal::{self, Reason, Refusals};
+use super::wakeable::Wakeable;
 
 /// A worker's stack in bytes. No call of a worker is deep: values are skipped
 /// over, not descended into.
@@ -26,7 +27,7 @@ pub(super) struct Admission {
     workers: usize,
     queue_timeout: Duration,
     /// What a worker does with its connection.
-    serve: Box<dyn Fn(&TcpStream) + Send + Sync>,
+    serve: Box<dyn Fn(&Wakeable) + Send + Sync>,
     state: Mutex<State>,
     /// Something in `state` changed that somebody may wait for.
     changed: Condvar,
@@ -35,7 +36,7 @@ pub(super) struct Admission {
 struct State {
     free_workers: usize,
     /// The connections that workers serve, to be woken when the server stops.
-    served: HashMap<u64, Arc<TcpStream>>,
+    served: HashMap<u64, Arc<Wakeable>>,
     next_id: u64,
     /// Longest first; empty while a worker is free.
     waiting: VecDeque<Waiting>,
@@ -54,7 +55,7 @@ impl Admission {
     pub(super) fn new(
         workers: usize,
         queue_timeout: Duration,
-        serve: impl Fn(&TcpStream) + Send + Sync + 'static,
+        serve: impl Fn(&Wakeable) + Send + Sync + 'static,
     ) -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self {
             pool: start_pool(workers)?,
@@ -97,13 +98,13 @@ impl Admission {
         }
     }
 
-    /// Wakes the workers that wait for their peers, and has every connection
-    /// end after what it has sent so far.
+    /// Wakes the workers, so that every connection ends after what its peer
+    /// has sent so far.
     pub(super) fn stop(&self) {
         let mut state = self.state();
         state.stopping = true;
-        for stream in state.served.values() {
-            end_input(stream);
+        for served in state.served.values() {
+            served.wake();
         }
         self.changed.notify_all();
     }
@@ -121,8 +122,9 @@ impl Admission {
             waited.unwrap_or_else(PoisonError::into_inner).0
         };
         let mut state = wait_while_busy(self.state(), patience);
-        for stream in state.served.values() {
-            let _ = stream.shutdown(Side::Both);
+        for served in state.served.values() {
+            // It fails when the peer has gone.
+            let _ = served.stream().shutdown(Side::Both);
         }
         while let Some(waiting) = state.waiting.pop_front() {
             state.refused.push_back((waiting.stream, Reason::Stopping));
@@ -170,20 +172,20 @@ impl Admission {
 
     /// Gives the connection to a worker; one has been set aside for it.
     fn seat(self: &Arc<Self>, state: &mut State, stream: TcpStream) {
-        let stream = Arc::new(stream);
+        let served = Arc::new(Wakeable::new(stream));
         if state.stopping {
-            end_input(&stream);
+            served.wake();
         }
         let id = state.next_id;
         state.next_id += 1;
-        state.served.insert(id, Arc::clone(&stream));
+        state.served.insert(id, Arc::clone(&served));
         let seat = Seat {
             admission: Arc::clone(self),
             id,
         };
         self.pool.execute(move || {
-            (seat.admission.serve)(&stream);
-            drop(stream);
+            (seat.admission.serve)(&served);
+            drop(served);
         });
     }
 
@@ -236,13 +238,6 @@ impl Drop for Seat {
     }
 }
 
-/// Wakes a worker that waits for the peer. On Linux what has arrived can
-/// still be read, and after it the stream is at its end.
-fn end_input(stream: &TcpStream) {
-    // It fails when the peer has gone, which wakes the worker just as well.
-    let _ = stream.shutdown(Side::Read);
-}
-
 fn start_pool(workers: usize) -> io::Result<ThreadPool> {
     // The pool panics when a thread can't be started.
     catch_unwind(|| {
@@ -269,11 +264,11 @@ mod tests {
     use super::*;
 
     /// Echoes single bytes, and panics at a `p`.
-    fn echo(mut stream: &TcpStream) {
+    fn echo(mut peer: &Wakeable) {
         let mut byte = [0];
-        while stream.read(&mut byte).is_ok_and(|n| n > 0) {
+        while peer.read(&mut byte).is_ok_and(|n| n > 0) {
             assert_ne!(byte, *b"p", "the panic of this test");
-            stream.write_all(&byte).expect("the peer reads");
+            peer.stream().write_all(&byte).expect("the peer reads");
         }
     }
 

@@ -4,12 +4,13 @@ use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown as Side, TcpStream};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::store_thread::{Batch, StoreGone, StoreHandle};
+use super::wakeable::Wakeable;
 use crate::protocol::{Decoder, Encoder, FrameError, Reply, Request};
 use crate::server::pace::Pace;
-use crate::server::socket::{enable_keepalive, is_timeout, linger};
+use crate::server::socket::{enable_keepalive, is_timeout, linger, unconfirmed_len};
 use crate::server::{Config, Shutdown};
 
 /// The most requests that go to the store together. It bounds what a peer's
@@ -24,9 +25,17 @@ const PENDING_LEN_MAX: usize = 256 << 10;
 const IDLE_TICK: Duration = Duration::from_secs(30);
 
 /// After the server was asked to stop: the longest that a connection is still
-/// read from, and the silence after which it counts as having sent all.
-const DRAIN_TIME_MAX: Duration = Duration::from_millis(500);
-const DRAIN_SILENCE: Duration = Duration::from_millis(20);
+/// read from, if it never has nothing to read.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// After the server was asked to stop: the longest that peers may take for
+/// their last replies. Shorter than the patience with the connection itself.
+const CONFIRM_TIME_MAX: Duration = Duration::from_millis(1400);
+
+/// After the server was asked to stop: how often a connection may have nothing
+/// to read before it counts as having sent all, and how long each look waits.
+const LAST_LOOKS: u32 = 5;
+const LAST_LOOK_INTERVAL: Duration = Duration::from_millis(4);
 
 /// Why a connection ended.
 #[derive(Debug)]
@@ -72,12 +81,14 @@ impl From<io::Error> for End {
 
 /// Serves the connection until it ends, and says why it did.
 pub(super) fn serve(
-    stream: &TcpStream,
+    wakeable: &Wakeable,
     store: StoreHandle,
     config: &Config,
     shutdown: &Shutdown,
 ) -> End {
+    let stream = wakeable.stream();
     let mut connection = Connection {
+        wakeable,
         stream,
         store,
         config,
@@ -88,6 +99,7 @@ pub(super) fn serve(
         bad: Vec::new(),
         frame: None,
         read_timeout: Duration::ZERO,
+        last_looks: 0,
     };
     let end = match connection.run() {
         Ok(never) => match never {},
@@ -95,15 +107,29 @@ pub(super) fn serve(
     };
     // The peer may already have gone, and then there is nobody to be kind to.
     let _ = match end {
-        End::OutOfStep(_) => linger(stream),
+        End::OutOfStep(_) => linger(stream, &mut &*wakeable),
+        End::Stopping => {
+            wait_until_confirmed(stream, shutdown);
+            stream.shutdown(Side::Write)
+        }
         _ => stream.shutdown(Side::Write),
     };
     end
 }
 
+/// Gives a peer that is slow to read, and may still be sending, the time to
+/// take its last replies.
+fn wait_until_confirmed(stream: &TcpStream, shutdown: &Shutdown) {
+    while unconfirmed_len(stream) > 0 && shutdown.elapsed() < CONFIRM_TIME_MAX {
+        thread::sleep(LAST_LOOK_INTERVAL);
+    }
+}
+
 enum Never {}
 
 struct Connection<'a> {
+    /// For reads that wait.
+    wakeable: &'a Wakeable,
     stream: &'a TcpStream,
     store: StoreHandle,
     config: &'a Config,
@@ -118,6 +144,8 @@ struct Connection<'a> {
     frame: Option<Pace>,
     /// What the socket's read timeout is set to.
     read_timeout: Duration,
+    /// How many of the [`LAST_LOOKS`] have been taken.
+    last_looks: u32,
 }
 
 impl Connection<'_> {
@@ -209,20 +237,19 @@ impl Connection<'_> {
 
     /// Waits for more bytes, within the time that the peer has.
     fn read(&mut self) -> Result<(), End> {
-        loop {
-            if self.shutdown.elapsed() > DRAIN_TIME_MAX {
-                return Err(End::Stopping);
-            }
+        while !self.wakeable.is_woken() {
             self.limit_next_read()?;
-            match self.decoder.read_from(&mut &*self.stream) {
-                Ok(0) if self.shutdown.is_triggered() => return self.read_the_last(),
+            match self.decoder.read_from(&mut &*self.wakeable) {
+                Ok(0) if self.wakeable.input_is_ended() => {}
                 Ok(0) => return Err(End::PeerClosed),
                 Ok(_) => return Ok(()),
+                Err(_) if self.wakeable.is_woken() => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if is_timeout(&error) => self.tick()?,
                 Err(error) => return Err(error.into()),
             }
         }
+        self.read_the_last()
     }
 
     /// Sets the socket's read timeout, if the one it has would let the peer
@@ -259,18 +286,19 @@ impl Connection<'_> {
         Ok(())
     }
 
-    /// Reads on after the server's stop has ended the input: bytes that were
-    /// under way may still come.
+    /// Reads on after the server was asked to stop, but does not wait.
     fn read_the_last(&mut self) -> Result<(), End> {
-        /// Short beside the silence that it is to find.
-        const NAP: Duration = Duration::from_millis(4);
-
-        let begun = Instant::now();
-        while begun.elapsed() < DRAIN_SILENCE {
-            thread::sleep(NAP);
-            if self.decoder.read_from(&mut &*self.stream)? > 0 {
-                return Ok(());
+        self.stream.set_read_timeout(Some(LAST_LOOK_INTERVAL))?;
+        while self.last_looks < LAST_LOOKS && self.shutdown.elapsed() < DRAIN_TIME_MAX {
+            match self.decoder.read_from(&mut &*self.stream) {
+                Ok(0) if self.wakeable.input_is_ended() => thread::sleep(LAST_LOOK_INTERVAL),
+                Ok(0) => return Err(End::PeerClosed),
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if is_timeout(&error) => {}
+                Err(error) => return Err(error.into()),
             }
+            self.last_looks += 1;
         }
         Err(End::Stopping)
     }
