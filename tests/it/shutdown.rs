@@ -21,6 +21,7 @@ every_model![
     a_stop_under_load_loses_no_reply,
     all_that_was_sent_before_the_stop_is_answered,
     a_slow_reader_still_gets_all_its_replies,
+    a_peer_that_sends_on_while_its_replies_wait_gets_them_all,
     what_a_flooding_peer_sent_before_the_stop_is_answered,
     a_connection_that_waits_is_answered_before_the_end,
     after_the_stop_nobody_is_accepted,
@@ -221,25 +222,51 @@ fn a_slow_reader_still_gets_all_its_replies(model: Model) {
     peer.assert_closed();
 }
 
+/// S2: more replies wait than the peer has room for, and it sends on before it
+/// reads them. A socket closed at that point would forget the replies.
+fn a_peer_that_sends_on_while_its_replies_wait_gets_them_all(model: Model) {
+    const GETS: usize = 40;
+
+    let server = Server::start(model);
+    let mut peer = server.connect();
+    let value = format!("\"{}\"", "v".repeat(50_000));
+    assert_eq!(peer.set("k", &value), 200);
+    peer.send(&framed(get("k")).repeat(GETS));
+    server.shutdown.trigger();
+    for _ in 0..40 {
+        // The pauses are this peer's manner, longer than the server's looks.
+        thread::sleep(Duration::from_millis(5));
+        if peer.0.write_all(&framed(get("k"))).is_err() {
+            break;
+        }
+    }
+    for answered in 0..GETS {
+        let reply = read_frame(&mut peer.0, usize::MAX);
+        assert!(matches!(reply, Ok(Some(_))), "{reply:?} after {answered}");
+    }
+}
+
 /// S2: a peer sends without a pause and begins to read only after the stop,
 /// when the buffers of both sockets are full in both directions.
 fn what_a_flooding_peer_sent_before_the_stop_is_answered(model: Model) {
     for _ in 0..5 {
         let server = Server::start(model);
         let mut peer = server.connect();
-        assert_eq!(peer.set("k", &format!("\"{}\"", "v".repeat(300))), 200);
+        assert_eq!(peer.set("k", &format!("\"{}\"", "v".repeat(3000))), 200);
         let sent = Arc::new(AtomicU64::new(0));
         let mut writer = peer.0.try_clone().expect("a descriptor");
         let flood = thread::spawn({
             let sent = Arc::clone(&sent);
             move || {
-                let burst = framed(get("k")).repeat(50);
-                while writer.write_all(&burst).is_ok() {
-                    sent.fetch_add(50, Ordering::SeqCst);
+                let padding = "p".repeat(1000);
+                let request = format!(r#"{{"command":"GET","key":"k","p":"{padding}"}}"#);
+                let request = framed(request);
+                while writer.write_all(&request).is_ok() {
+                    sent.fetch_add(1, Ordering::SeqCst);
                 }
             }
         });
-        wait_until("the buffers fill", || sent.load(Ordering::SeqCst) >= 20_000);
+        wait_until("the buffers fill", || sent.load(Ordering::SeqCst) >= 3000);
         let sent_before = sent.load(Ordering::SeqCst);
         server.shutdown.trigger();
         let mut replies = BufReader::new(&peer.0);
