@@ -35,7 +35,7 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Speicher, Ex
         .map(|arg| arg.into_string())
         .collect::<Result<_, _>>()
         .map_err(|arg| trouble(format_args!("the argument {arg:?} is not UTF-8")))?;
-    let args: Vec<String> = args.into_iter().flat_map(for_argh).collect();
+    let args = for_argh(args);
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let top = TopLevel::from_args(&["speicher"], &args).map_err(|exit| match exit.status {
         Ok(()) => show(exit.output.trim_end()),
@@ -86,17 +86,31 @@ pub(crate) enum Command {
 const SHIELD: char = '\0';
 
 /// Rewrites what people type and argh does not take: `--name=value`, and a
-/// dash or a negative number where no option is meant.
-fn for_argh(arg: String) -> Vec<String> {
-    let is_dash = arg == "-";
-    let is_negative = arg.starts_with('-') && arg[1..].starts_with(|c: char| c.is_ascii_digit());
-    if is_dash || is_negative {
-        return vec![format!("{SHIELD}{arg}")];
+/// dash or a negative number where no option is meant. After `--` nothing is
+/// an option, and argh takes everything.
+fn for_argh(args: Vec<String>) -> Vec<String> {
+    let mut rewritten = Vec::new();
+    let mut args = args.into_iter();
+    for arg in args.by_ref() {
+        let is_end_of_options = arg == "--";
+        match arg.split_once('=') {
+            Some((name, value)) if name.starts_with("--") => {
+                rewritten.extend([name.to_owned(), value.to_owned()]);
+            }
+            _ if is_dash_or_negative(&arg) => rewritten.push(format!("{SHIELD}{arg}")),
+            _ => rewritten.push(arg),
+        }
+        if is_end_of_options {
+            break;
+        }
     }
-    match arg.split_once('=') {
-        Some((name, value)) if name.starts_with("--") => vec![name.to_owned(), value.to_owned()],
-        _ => vec![arg],
-    }
+    rewritten.extend(args);
+    rewritten
+}
+
+fn is_dash_or_negative(arg: &str) -> bool {
+    arg.strip_prefix('-')
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 /// Takes a positional argument as it was typed.

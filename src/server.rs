@@ -106,6 +106,7 @@ impl Default for Config {
 /// store broke while serving; then nothing that was not executed has been
 /// acknowledged.
 pub fn serve(listener: TcpListener, config: &Config, shutdown: &Shutdown) -> io::Result<()> {
+    socket::deepen_backlog(&listener)?;
     match config.model {
         Model::Threads => threads::serve(listener, config, shutdown),
     }

@@ -1,7 +1,7 @@
 //! What std's sockets leave out: keepalive, and closing without losing replies.
 
 use std::io::{self, ErrorKind, Read};
-use std::net::{Shutdown as Side, TcpStream};
+use std::net::{Shutdown as Side, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 /// The most that is read and dropped while a peer is still sending (F5).
@@ -80,15 +80,29 @@ pub(super) fn unconfirmed_len(stream: &TcpStream) -> usize {
     }
 }
 
-/// std can neither ask for keepalive nor for the length of the send queue,
-/// and the baseline's six packages can't either; calls to the C library that
+/// Lets more connections wait to be accepted than the 128 that std asks for:
+/// beyond them a peer's attempt is dropped, and it tries again a second later.
+///
+/// Elsewhere than on Linux it does nothing.
+pub(super) fn deepen_backlog(listener: &TcpListener) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    return linux::deepen_backlog(listener);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = listener;
+        Ok(())
+    }
+}
+
+/// std can neither ask for keepalive, nor for the length of the send queue,
+/// nor for a backlog, and the baseline's six packages can't either; calls to the C library that
 /// std links already are less than a seventh package.
 #[cfg(target_os = "linux")]
-#[expect(unsafe_code, reason = "setsockopt and ioctl are foreign functions")]
+#[expect(unsafe_code, reason = "calls of foreign functions")]
 mod linux {
     use std::ffi::{c_int, c_ulong, c_void};
     use std::io;
-    use std::net::TcpStream;
+    use std::net::{TcpListener, TcpStream};
     use std::os::fd::AsRawFd;
 
     // The numbers that Linux gives these names in socket(7), tcp(7) and
@@ -102,6 +116,9 @@ mod linux {
     const TCP_KEEPCNT: c_int = 6;
     const SIOCOUTQ: c_ulong = 0x5411;
 
+    /// The kernel lowers it to its own limit, net.core.somaxconn.
+    const BACKLOG: c_int = 4096;
+
     unsafe extern "C" {
         fn setsockopt(
             socket: c_int,
@@ -112,6 +129,8 @@ mod linux {
         ) -> c_int;
 
         fn ioctl(descriptor: c_int, request: c_ulong, ...) -> c_int;
+
+        fn listen(socket: c_int, backlog: c_int) -> c_int;
     }
 
     pub(super) fn enable_keepalive(stream: &TcpStream) -> io::Result<()> {
@@ -134,6 +153,16 @@ mod linux {
                 size_of::<c_int>() as u32,
             )
         };
+        to_result(status)
+    }
+
+    pub(super) fn deepen_backlog(listener: &TcpListener) -> io::Result<()> {
+        // SAFETY: the descriptor is open while `listener` is borrowed; to
+        // listen again on a listening socket only changes its backlog.
+        to_result(unsafe { listen(listener.as_raw_fd(), BACKLOG) })
+    }
+
+    fn to_result(status: c_int) -> io::Result<()> {
         if status == 0 {
             Ok(())
         } else {

@@ -67,6 +67,16 @@ fn values_go_in_and_come_out() {
 }
 
 #[test]
+fn keys_may_look_like_options() {
+    let server = Server::start(Model::default());
+    for args in [["set", "--", "--k=1", "-1"], ["set", "--", "-", "2"]] {
+        assert_eq!(at(&server, &args, "").code, Some(0));
+    }
+    assert_eq!(at(&server, &["get", "--", "--k=1"], "").stdout, "-1\n");
+    assert_eq!(at(&server, &["get", "-"], "").stdout, "2\n");
+}
+
+#[test]
 fn what_is_not_there_exits_with_1_and_says_nothing() {
     let server = Server::start(Model::default());
     assert_eq!(at(&server, &["set", "foo", "1"], "").code, Some(0));
