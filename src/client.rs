@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 use crate::protocol::frame::{self, FRAME_LEN_MAX, HEADER_LEN, read_frame};
 use crate::protocol::reply::MalformedReply;
 use crate::protocol::value::{TooDeep, VALUE_DEPTH_MAX};
-use crate::protocol::{Entry, Key, Reply, Request};
+use crate::protocol::{Entry, Json, Key, Reply, Request};
 
 /// The port of a server that was not told another (S3).
 pub const PORT_DEFAULT: u16 = 14567;
@@ -279,7 +279,8 @@ fn connect_one(address: &SocketAddr, timeout: Duration) -> io::Result<TcpStream>
 
 fn set_request<T: Serialize + ?Sized>(key: &str, value: &T) -> Result<Request, Error> {
     let json = serde_json::value::to_raw_value(value).map_err(Error::Json)?;
-    let entry = Entry::with_json(&key_of(key)?, &json).map_err(|TooDeep| Error::TooDeep)?;
+    let json = Json::new(&json).map_err(|TooDeep| Error::TooDeep)?;
+    let entry = Entry::with_json(key, &json).ok_or(Error::EmptyKey)?;
     Ok(Request::Set { entry })
 }
 

@@ -8,13 +8,13 @@
 #![expect(unsafe_code, reason = "a thin, shared pointer to bytes")]
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
-use std::borrow::Borrow;
 use std::fmt;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::process::abort;
 use std::ptr::NonNull;
 use std::slice;
 use std::str;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 
 /// A key and the JSON text of its value, immutable and shared by its clones.
@@ -27,6 +27,9 @@ pub struct Entry(NonNull<Header>);
 /// `value_len` bytes of the value follow without padding.
 #[repr(C)]
 struct Header {
+    /// Of the key. Kept, so that it is computed once, by whoever parses the
+    /// request, and not again by the store or when a map grows.
+    hash: u64,
     references: AtomicU32,
     key_len: u32,
     value_len: u32,
@@ -51,6 +54,7 @@ impl Entry {
     /// If either is longer than 4 GiB, which no frame can carry.
     pub(super) fn new(key: &str, value: &str) -> Self {
         let header = Header {
+            hash: hash(key),
             references: AtomicU32::new(1),
             key_len: u32::try_from(key.len()).expect("shorter than a frame"),
             value_len: u32::try_from(value.len()).expect("shorter than a frame"),
@@ -71,6 +75,11 @@ impl Entry {
             value_start.copy_from_nonoverlapping(value.as_ptr(), value.len());
         }
         Self(entry)
+    }
+
+    /// The hash of the key, the same for equal keys in all of this process.
+    pub(crate) fn key_hash(&self) -> u64 {
+        self.header().hash
     }
 
     /// The key.
@@ -140,9 +149,16 @@ impl Drop for Entry {
     }
 }
 
+/// Hashes a key as std's maps do, with one seed for the whole process: it is
+/// random, because keys come from strangers.
+fn hash(key: &str) -> u64 {
+    static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+    SEED.hash_one(key)
+}
+
 impl PartialEq for Entry {
     fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
+        self.key_hash() == other.key_hash() && self.key() == other.key()
     }
 }
 
@@ -150,13 +166,7 @@ impl Eq for Entry {}
 
 impl Hash for Entry {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.key().hash(state);
-    }
-}
-
-impl Borrow<str> for Entry {
-    fn borrow(&self) -> &str {
-        self.key()
+        state.write_u64(self.key_hash());
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::entry::Entry;
 use super::object::members;
-use super::value::{Key, TooDeep, VALUE_DEPTH_MAX};
+use super::value::{Json, Key, TooDeep, VALUE_DEPTH_MAX};
 
 /// One command with all it needs (R2, R3).
 #[derive(Clone, Debug)]
@@ -44,7 +44,7 @@ impl Request {
             .map_err(|error| BadRequest::NotAnObject(error.to_string()))?;
         match Command::parse(command)? {
             command @ Command::Set => Ok(Self::Set {
-                entry: parse_entry(parse_key(command, key)?, value)?,
+                entry: parse_entry(command, key, value)?,
             }),
             command @ Command::Get => Ok(Self::Get {
                 key: parse_key(command, key)?,
@@ -127,20 +127,32 @@ impl Command {
 }
 
 fn parse_key(command: Command, member: Option<&RawValue>) -> Result<Key, BadRequest> {
+    Key::new(&key_text(command, member)?).ok_or(BadRequest::KeyEmpty)
+}
+
+fn parse_entry(
+    command: Command,
+    key: Option<&RawValue>,
+    value: Option<&RawValue>,
+) -> Result<Entry, BadRequest> {
+    let key = key_text(command, key)?;
+    let value = value.ok_or(BadRequest::ValueMissing)?;
+    let json = Json::new(value).map_err(|TooDeep| BadRequest::ValueTooDeep)?;
+    Entry::with_json(&key, &json).ok_or(BadRequest::KeyEmpty)
+}
+
+fn key_text<'a>(
+    command: Command,
+    member: Option<&'a RawValue>,
+) -> Result<Cow<'a, str>, BadRequest> {
     let member = member.ok_or(BadRequest::KeyMissing(command.name()))?;
-    let text = string(member).ok_or_else(|| {
+    string(member).ok_or_else(|| {
         if member.get().starts_with('"') {
             BadRequest::KeyNotUnicode
         } else {
             BadRequest::KeyNotAString
         }
-    })?;
-    Key::new(text).ok_or(BadRequest::KeyEmpty)
-}
-
-fn parse_entry(key: Key, value: Option<&RawValue>) -> Result<Entry, BadRequest> {
-    let value = value.ok_or(BadRequest::ValueMissing)?;
-    Entry::with_json(&key, value).map_err(|TooDeep| BadRequest::ValueTooDeep)
+    })
 }
 
 /// The text of a JSON string, its escapes resolved; `None` for another type

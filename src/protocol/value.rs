@@ -10,31 +10,54 @@ use super::entry::Entry;
 pub const VALUE_DEPTH_MAX: usize = 512;
 
 /// The name of an entry: any Unicode text but the empty one (R4).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Key(Box<str>);
+///
+/// It is an entry without a value, so that it can be looked up as it is.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key(Entry);
 
 impl Key {
     /// `None` when `text` is empty, which no key may be (R4).
-    pub fn new(text: impl Into<Box<str>>) -> Option<Self> {
-        let text = text.into();
-        (!text.is_empty()).then_some(Self(text))
+    pub fn new(text: &str) -> Option<Self> {
+        (!text.is_empty()).then(|| Self(Entry::new(text, "")))
     }
 
     /// The text of the key, with no escapes in it.
     pub fn as_str(&self) -> &str {
+        self.0.key()
+    }
+
+    /// An entry that equals all of this key.
+    pub(crate) fn as_entry(&self) -> &Entry {
         &self.0
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({:?})", self.as_str())
     }
 }
 
 impl Entry {
     /// Puts a key and a value together.
     ///
-    /// Fails when the value nests deeper than [`VALUE_DEPTH_MAX`] levels (R7).
-    pub fn with_json(key: &Key, json: &RawValue) -> Result<Self, TooDeep> {
+    /// `None` when the key is empty (R4).
+    pub fn with_json(key: &str, json: &Json<'_>) -> Option<Self> {
+        (!key.is_empty()).then(|| Self::new(key, json.0))
+    }
+}
+
+/// A JSON text that nests no deeper than a value may (R7).
+#[derive(Clone, Copy, Debug)]
+pub struct Json<'a>(&'a str);
+
+impl<'a> Json<'a> {
+    /// Fails when the text nests deeper than [`VALUE_DEPTH_MAX`] levels.
+    pub fn new(json: &'a RawValue) -> Result<Self, TooDeep> {
         if nests_too_deep(json.get().as_bytes()) {
             return Err(TooDeep);
         }
-        Ok(Self::new(key.as_str(), json.get()))
+        Ok(Self(json.get()))
     }
 }
 

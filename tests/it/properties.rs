@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 use speicher::protocol::frame::read_frame;
-use speicher::protocol::{Decoder, Encoder, Entry, Key, Reply, Request, Value};
+use speicher::protocol::{Decoder, Encoder, Entry, Json, Key, Reply, Request, Value};
 use speicher::server::Model;
 use speicher::store::Store;
 
@@ -36,7 +36,7 @@ fn json_text() -> impl Strategy<Value = String> {
 /// Few keys, so that requests meet each other's entries.
 fn key() -> impl Strategy<Value = Key> {
     prop_oneof!["[abc]", "\\PC{1,20}", "[\\x00-\\x1f\"\\\\/]{1,4}"]
-        .prop_map(|text: String| Key::new(text).expect("not empty"))
+        .prop_map(|text: String| Key::new(&text).expect("not empty"))
 }
 
 fn raw(text: String) -> Box<RawValue> {
@@ -45,8 +45,11 @@ fn raw(text: String) -> Box<RawValue> {
 
 fn request() -> impl Strategy<Value = Request> {
     prop_oneof![
-        4 => (key(), json_text()).prop_map(|(key, text)| Request::Set {
-            entry: Entry::with_json(&key, &raw(text)).expect("flat"),
+        4 => (key(), json_text()).prop_map(|(key, text)| {
+            let json = raw(text);
+            let json = Json::new(&json).expect("it is flat");
+            let entry = Entry::with_json(key.as_str(), &json).expect("a key");
+            Request::Set { entry }
         }),
         4 => key().prop_map(|key| Request::Get { key }),
         2 => key().prop_map(|key| Request::Delete { key }),
