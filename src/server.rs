@@ -2,8 +2,10 @@
 //!
 //! A model decides how bytes move and who owns the store, nothing else.
 
+mod accept;
 mod log;
 mod pace;
+mod refusal;
 mod shutdown;
 mod socket;
 mod threads;
@@ -16,6 +18,7 @@ use std::time::Duration;
 
 use crate::protocol::frame::FRAME_LEN_MAX_DEFAULT;
 
+use accept::accept;
 pub use shutdown::Shutdown;
 
 /// How bytes move between the sockets and the store.
@@ -55,6 +58,9 @@ impl FromStr for Model {
         })
     }
 }
+
+/// How long connections may take to end after the server was asked to stop.
+const STOP_PATIENCE: Duration = Duration::from_millis(1500);
 
 /// The most workers that a server takes.
 pub const WORKERS_MAX: usize = 10_000;

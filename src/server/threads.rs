@@ -3,53 +3,41 @@
 
 mod admission;
 mod connection;
-mod refusal;
 mod store_thread;
 mod wakeable;
 
-use std::fs::File;
-use std::io::{self, ErrorKind};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, Instant};
 
-use super::{Config, Shutdown, log, socket};
+use super::{Config, STOP_PATIENCE, Shutdown, accept, log};
 use admission::Admission;
-use refusal::Reason;
 use store_thread::StoreThread;
 use wakeable::Wakeable;
 
-/// How long connections may take to end after the server was asked to stop.
-const STOP_PATIENCE: Duration = Duration::from_millis(1500);
-
 /// Serves with the threads model; see [`serve`](super::serve).
 pub(super) fn serve(listener: TcpListener, config: &Config, shutdown: &Shutdown) -> io::Result<()> {
-    let address = listener.local_addr()?;
-    let spare = Arc::new(Spare::new()?);
     let store = Arc::new(StoreThread::start(shutdown)?);
     let admission = Admission::new(
         config.workers,
         config.queue_timeout,
         worker(Arc::clone(&store), config.clone(), shutdown.clone()),
     )?;
-    let refuser = thread::Builder::new().name("refuser".to_owned()).spawn({
+    let usher = thread::Builder::new().name("usher".to_owned()).spawn({
         let admission = Arc::clone(&admission);
         move || admission.refuse_late()
     })?;
     shutdown.on_trigger({
-        let (admission, spare) = (Arc::clone(&admission), Arc::clone(&spare));
-        move || {
-            admission.stop();
-            wake_accept(address, &spare);
-        }
+        let admission = Arc::clone(&admission);
+        move || admission.stop()
     });
 
-    accept(&listener, &admission, config, shutdown, &spare);
-    drop(listener);
+    let accepted = accept(listener, config, shutdown, |stream| admission.admit(stream));
     admission.drain(STOP_PATIENCE);
     // It has nothing left to wait for.
-    let _ = refuser.join();
+    let _ = usher.join();
+    accepted?;
     if store.is_broken() {
         return Err(io::Error::other(
             "the store thread panicked, so the entries are lost and nothing more was \
@@ -81,156 +69,5 @@ fn name_of_peer(stream: &TcpStream) -> String {
     match stream.peer_addr() {
         Ok(address) => address.to_string(),
         Err(error) => format!("a peer that has gone ({error})"),
-    }
-}
-
-/// Accepts until the shutdown is triggered, and then what was in the queue by
-/// that time: whoever connected before the stop is answered.
-fn accept(
-    listener: &TcpListener,
-    admission: &Arc<Admission>,
-    config: &Config,
-    shutdown: &Shutdown,
-    spare: &Spare,
-) {
-    /// The longest that accepting goes on after the stop.
-    const LAST_CALL: Duration = Duration::from_millis(100);
-
-    let mut starving = Starving::default();
-    while !shutdown.is_triggered() {
-        match listener.accept() {
-            Ok((stream, _)) => {
-                starving.end();
-                admission.admit(stream);
-            }
-            Err(error) => starving.endure(&error, listener, config, shutdown, spare),
-        }
-    }
-    if listener.set_nonblocking(true).is_err() {
-        return;
-    }
-    while shutdown.elapsed() < LAST_CALL {
-        match listener.accept() {
-            Ok((stream, _)) => admission.admit(stream),
-            Err(_) => return,
-        }
-    }
-}
-
-/// A descriptor held back for when there is none left: for the connection
-/// that wakes the accept loop, and to tell those that can't be served.
-struct Spare(Mutex<Option<File>>);
-
-impl Spare {
-    fn new() -> io::Result<Self> {
-        Ok(Self(Mutex::new(Some(Self::open()?))))
-    }
-
-    fn open() -> io::Result<File> {
-        File::open("/dev/null")
-    }
-
-    fn release(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
-
-    /// Takes a descriptor back, if there is one.
-    fn retake(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Self::open().ok();
-    }
-}
-
-/// What the accept loop does while accepting fails.
-#[derive(Default)]
-struct Starving {
-    since: Option<Instant>,
-}
-
-impl Starving {
-    fn end(&mut self) {
-        if self.since.take().is_some() {
-            log::line(format_args!("accepting again"));
-        }
-    }
-
-    /// Waits a little, so that the loop does not spin; those who have waited
-    /// for too long are refused (S4).
-    fn endure(
-        &mut self,
-        error: &io::Error,
-        listener: &TcpListener,
-        config: &Config,
-        shutdown: &Shutdown,
-        spare: &Spare,
-    ) {
-        /// Short enough that service resumes within 100 ms.
-        const NAP: Duration = Duration::from_millis(20);
-
-        if matches!(
-            error.kind(),
-            ErrorKind::Interrupted | ErrorKind::ConnectionAborted
-        ) {
-            return;
-        }
-        let since = *self.since.get_or_insert_with(|| {
-            log::line(format_args!(
-                "can't accept connections: {error}; raise the limit on open files \
-                 (ulimit -n) or lower --workers"
-            ));
-            Instant::now()
-        });
-        if socket::is_out_of_descriptors(error) && since.elapsed() > config.queue_timeout {
-            refuse_all(listener, spare);
-        }
-        shutdown.sleep(NAP);
-    }
-}
-
-/// Refuses the connections in the listener's queue, one at a time on the
-/// spare descriptor.
-fn refuse_all(listener: &TcpListener, spare: &Spare) {
-    /// The most at a time, so that the loop looks at its other duties.
-    const REFUSALS_MAX: usize = 64;
-
-    if listener.set_nonblocking(true).is_err() {
-        return;
-    }
-    for _ in 0..REFUSALS_MAX {
-        spare.release();
-        let accepted = listener.accept();
-        if let Ok((stream, _)) = &accepted {
-            refusal::refuse(stream, Reason::NoDescriptors);
-        }
-        let is_last = accepted.is_err();
-        drop(accepted);
-        spare.retake();
-        if is_last {
-            break;
-        }
-    }
-    // The loop's wait is the blocking accept; if this fails, which it can't
-    // for an open socket, the loop waits in its naps instead.
-    let _ = listener.set_nonblocking(false);
-}
-
-/// Connects to the listener, so that a blocked accept returns.
-fn wake_accept(address: SocketAddr, spare: &Spare) {
-    const PATIENCE: Duration = Duration::from_millis(100);
-    const TRIES: usize = 5;
-
-    let mut reachable = address;
-    if address.ip().is_unspecified() {
-        reachable.set_ip(match address {
-            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
-    }
-    for _ in 0..TRIES {
-        if TcpStream::connect_timeout(&reachable, PATIENCE).is_ok() {
-            return;
-        }
-        // Most likely no descriptor is left; while accepting starves it wakes
-        // by itself.
-        spare.release();
     }
 }

@@ -9,16 +9,12 @@ use std::time::{Duration, Instant};
 
 use threadpool::ThreadPool;
 
-use super::refusal::{self, Reason, Refusals};
 use super::wakeable::Wakeable;
+use crate::server::refusal::{Reason, Refuser};
 
 /// A worker's stack in bytes. No call of a worker is deep: values are skipped
 /// over, not descended into.
 const WORKER_STACK_LEN: usize = 128 << 10;
-
-/// Refusals that may wait to be carried out with patience; those beyond get
-/// their 503 and are closed at once.
-const REFUSED_MAX: usize = 256;
 
 /// Gives each connection to a free worker, or has it wait for one, within
 /// bounds of time and number (S4).
@@ -26,6 +22,7 @@ pub(super) struct Admission {
     pool: ThreadPool,
     workers: usize,
     queue_timeout: Duration,
+    refuser: Refuser,
     /// What a worker does with its connection.
     serve: Box<dyn Fn(&Wakeable) + Send + Sync>,
     state: Mutex<State>,
@@ -40,7 +37,6 @@ struct State {
     next_id: u64,
     /// Longest first; empty while a worker is free.
     waiting: VecDeque<Waiting>,
-    refused: VecDeque<(TcpStream, Reason)>,
     stopping: bool,
     closed: bool,
 }
@@ -61,13 +57,13 @@ impl Admission {
             pool: start_pool(workers)?,
             workers,
             queue_timeout,
+            refuser: Refuser::start()?,
             serve: Box::new(serve),
             state: Mutex::new(State {
                 free_workers: workers,
                 served: HashMap::new(),
                 next_id: 0,
                 waiting: VecDeque::new(),
-                refused: VecDeque::new(),
                 stopping: false,
                 closed: false,
             }),
@@ -89,12 +85,9 @@ impl Admission {
             if state.waiting.len() == 1 {
                 self.changed.notify_all();
             }
-        } else if state.refused.len() < REFUSED_MAX {
-            state.refused.push_back((stream, self.all_busy()));
-            self.changed.notify_all();
         } else {
             drop(state);
-            refusal::refuse(&stream, self.all_busy());
+            self.refuser.refuse(stream, self.all_busy());
         }
     }
 
@@ -127,7 +120,7 @@ impl Admission {
             let _ = served.stream().shutdown(Side::Both);
         }
         while let Some(waiting) = state.waiting.pop_front() {
-            state.refused.push_back((waiting.stream, Reason::Stopping));
+            self.refuser.refuse(waiting.stream, Reason::Stopping);
         }
         let mut state = wait_while_busy(state, CUT_OFF_TIME);
         state.closed = true;
@@ -137,29 +130,22 @@ impl Admission {
     /// Refuses connections that have waited too long, until [`drain`](Self::drain)
     /// is through. Runs on a thread of its own.
     pub(super) fn refuse_late(&self) {
-        let mut refusals = Refusals::default();
         let mut state = self.state();
-        loop {
+        while !state.closed {
             let now = Instant::now();
-            while state.waiting.front().is_some_and(|head| head.until <= now) {
-                let late = state.waiting.pop_front().expect("its front was there");
-                state.refused.push_back((late.stream, self.all_busy()));
-            }
-            if state.refused.is_empty() {
-                if state.closed {
-                    return;
+            match state.waiting.front() {
+                Some(head) if head.until <= now => {
+                    let late = state.waiting.pop_front().expect("its front was there");
+                    self.changed.notify_all();
+                    drop(state);
+                    self.refuser.refuse(late.stream, self.all_busy());
+                    state = self.state();
                 }
-                let next_late = state.waiting.front().map(|head| head.until - now);
-                let next_poll = (!refusals.is_empty()).then_some(Refusals::POLL_INTERVAL);
-                state = self.nap(state, next_late.into_iter().chain(next_poll).min());
-            } else {
-                self.changed.notify_all();
+                head => {
+                    let nap = head.map(|head| head.until - now);
+                    state = self.nap(state, nap);
+                }
             }
-            let refused = std::mem::take(&mut state.refused);
-            drop(state);
-            refusals.extend(refused);
-            refusals.poll();
-            state = self.state();
         }
     }
 

@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 use std::net::{Shutdown as Side, TcpStream};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::protocol::{Encoder, Reply};
@@ -49,36 +51,50 @@ const FAREWELLS_MAX: usize = 256;
 /// The most that is read and dropped from one refused peer at a time.
 const DROP_LEN: usize = 16 << 10;
 
-/// Refused connections that may still be sending or have to read their 503.
-#[derive(Default)]
-pub(super) struct Refusals {
-    farewells: VecDeque<(TcpStream, Instant)>,
+/// Refuses connections and, on a thread of its own, waits for their peers to
+/// read why. Dropped, it waits no longer.
+pub(super) struct Refuser(SyncSender<TcpStream>);
+
+impl Refuser {
+    pub(super) fn start() -> io::Result<Self> {
+        let (refused, queue) = sync_channel(FAREWELLS_MAX);
+        thread::Builder::new()
+            .name("refuser".to_owned())
+            .spawn(move || see_off(&queue))?;
+        Ok(Self(refused))
+    }
+
+    /// Answers 503 and closes the connection when its peer is done, or after
+    /// a second. Never blocks.
+    pub(super) fn refuse(&self, stream: TcpStream, reason: Reason) {
+        refuse(&stream, reason);
+        // With too many to wait for, this one is closed at once.
+        let _ = self.0.try_send(stream);
+    }
 }
 
-impl Refusals {
-    /// How often [`poll`](Self::poll) wants to be called.
-    pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(10);
+/// Keeps refused connections until their peers are done.
+fn see_off(queue: &Receiver<TcpStream>) {
+    /// How often they are looked at.
+    const INTERVAL: Duration = Duration::from_millis(10);
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.farewells.is_empty()
-    }
-
-    pub(super) fn extend(&mut self, refused: impl IntoIterator<Item = (TcpStream, Reason)>) {
-        let until = Instant::now() + FAREWELL_TIME_MAX;
-        for (stream, reason) in refused {
-            if self.farewells.len() == FAREWELLS_MAX {
-                self.farewells.pop_front();
-            }
-            refuse(&stream, reason);
-            self.farewells.push_back((stream, until));
+    let mut farewells = VecDeque::new();
+    loop {
+        let next = if farewells.is_empty() {
+            queue.recv().map_err(|_| RecvTimeoutError::Disconnected)
+        } else {
+            queue.recv_timeout(INTERVAL)
+        };
+        match next {
+            Ok(stream) => farewells.push_back((stream, Instant::now() + FAREWELL_TIME_MAX)),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
         }
-    }
-
-    /// Drops what the peers have sent, and closes those that are done.
-    pub(super) fn poll(&mut self) {
+        if farewells.len() > FAREWELLS_MAX {
+            farewells.pop_front();
+        }
         let now = Instant::now();
-        self.farewells
-            .retain(|(stream, until)| now < *until && is_open(stream));
+        farewells.retain(|(stream, until)| now < *until && is_open(stream));
     }
 }
 

@@ -1,0 +1,172 @@
+//! The accept loop, the same for every model: it never waits for a peer, does
+//! not spin when descriptors run out, and wakes when the server has to stop.
+
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::refusal::{self, Reason};
+use super::{Config, Shutdown, log, socket};
+
+/// Hands connections to `admit` until the shutdown is triggered, and then
+/// those that were in the queue by that time: whoever connected before the
+/// stop is answered.
+///
+/// Fails only before it has accepted anything.
+pub(super) fn accept(
+    listener: TcpListener,
+    config: &Config,
+    shutdown: &Shutdown,
+    mut admit: impl FnMut(TcpStream),
+) -> io::Result<()> {
+    /// The longest that accepting goes on after the stop.
+    const LAST_CALL: Duration = Duration::from_millis(100);
+
+    let address = listener.local_addr()?;
+    let spare = Arc::new(Spare::new()?);
+    shutdown.on_trigger({
+        let spare = Arc::clone(&spare);
+        move || wake_accept(address, &spare)
+    });
+    let mut starving = Starving::default();
+    while !shutdown.is_triggered() {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                starving.end();
+                admit(stream);
+            }
+            Err(error) => starving.endure(&error, &listener, config, shutdown, &spare),
+        }
+    }
+    // An open socket can be made nonblocking; if not, the queue goes unserved.
+    if listener.set_nonblocking(true).is_err() {
+        return Ok(());
+    }
+    while shutdown.elapsed() < LAST_CALL {
+        match listener.accept() {
+            Ok((stream, _)) => admit(stream),
+            Err(_) => break,
+        }
+    }
+    Ok(())
+}
+
+/// A descriptor held back for when there is none left: for the connection
+/// that wakes the accept loop, and to tell those that can't be served.
+struct Spare(Mutex<Option<File>>);
+
+impl Spare {
+    fn new() -> io::Result<Self> {
+        Ok(Self(Mutex::new(Some(Self::open()?))))
+    }
+
+    fn open() -> io::Result<File> {
+        File::open("/dev/null")
+    }
+
+    fn release(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Takes a descriptor back, if there is one.
+    fn retake(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Self::open().ok();
+    }
+}
+
+/// What the accept loop does while accepting fails.
+#[derive(Default)]
+struct Starving {
+    since: Option<Instant>,
+}
+
+impl Starving {
+    fn end(&mut self) {
+        if self.since.take().is_some() {
+            log::line(format_args!("accepting again"));
+        }
+    }
+
+    /// Waits a little, so that the loop does not spin; those who have waited
+    /// for too long are refused (S4).
+    fn endure(
+        &mut self,
+        error: &io::Error,
+        listener: &TcpListener,
+        config: &Config,
+        shutdown: &Shutdown,
+        spare: &Spare,
+    ) {
+        /// Short enough that service resumes within 100 ms.
+        const NAP: Duration = Duration::from_millis(20);
+
+        if matches!(
+            error.kind(),
+            ErrorKind::Interrupted | ErrorKind::ConnectionAborted
+        ) {
+            return;
+        }
+        let since = *self.since.get_or_insert_with(|| {
+            log::line(format_args!(
+                "can't accept connections: {error}; raise the limit on open files \
+                 (ulimit -n) or lower --workers"
+            ));
+            Instant::now()
+        });
+        if socket::is_out_of_descriptors(error) && since.elapsed() > config.queue_timeout {
+            refuse_all(listener, spare);
+        }
+        shutdown.sleep(NAP);
+    }
+}
+
+/// Refuses the connections in the listener's queue, one at a time on the
+/// spare descriptor.
+fn refuse_all(listener: &TcpListener, spare: &Spare) {
+    /// The most at a time, so that the loop looks at its other duties.
+    const REFUSALS_MAX: usize = 64;
+
+    if listener.set_nonblocking(true).is_err() {
+        return;
+    }
+    for _ in 0..REFUSALS_MAX {
+        spare.release();
+        let accepted = listener.accept();
+        if let Ok((stream, _)) = &accepted {
+            refusal::refuse(stream, Reason::NoDescriptors);
+        }
+        let is_last = accepted.is_err();
+        drop(accepted);
+        spare.retake();
+        if is_last {
+            break;
+        }
+    }
+    // The loop's wait is the blocking accept; if this fails, which it can't
+    // for an open socket, the loop waits in its naps instead.
+    let _ = listener.set_nonblocking(false);
+}
+
+/// Connects to the listener, so that a blocked accept returns.
+fn wake_accept(address: SocketAddr, spare: &Spare) {
+    const PATIENCE: Duration = Duration::from_millis(100);
+    const TRIES: usize = 5;
+
+    let mut reachable = address;
+    if address.ip().is_unspecified() {
+        reachable.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    for _ in 0..TRIES {
+        if TcpStream::connect_timeout(&reachable, PATIENCE).is_ok() {
+            return;
+        }
+        // Most likely no descriptor is left; while accepting starves it wakes
+        // by itself.
+        spare.release();
+    }
+}
