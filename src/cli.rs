@@ -5,12 +5,13 @@ mod get;
 mod reset;
 mod serve;
 mod set;
+mod signals;
 mod target;
 mod units;
 
 use std::ffi::OsString;
 use std::fmt;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use argh::FromArgs;
@@ -39,7 +40,7 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Speicher, Ex
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let top = TopLevel::from_args(&["speicher"], &args).map_err(|exit| match exit.status {
         Ok(()) => show(exit.output.trim_end()),
-        Err(()) => trouble(exit.output.trim_end()),
+        Err(()) => trouble(mistake(&exit.output, args.first().copied())),
     })?;
     if top.version {
         return Err(show(concat!("speicher ", env!("CARGO_PKG_VERSION"))));
@@ -49,6 +50,24 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Speicher, Ex
         None => Err(trouble(
             "say what to do: serve, set, get, delete or reset; speicher --help tells more",
         )),
+    }
+}
+
+/// argh's words about a mistake, and where to read on.
+fn mistake(output: &str, command: Option<&str>) -> String {
+    let output = output.replace(SHIELD, "");
+    let output = output.split_whitespace().collect::<Vec<_>>().join(" ");
+    match command {
+        Some("serve" | "set" | "get" | "delete" | "reset") => {
+            let command = command.unwrap_or_default();
+            format!("{output}; speicher {command} --help shows how")
+        }
+        Some("del") => "there is no command del; it is called delete".to_owned(),
+        Some("rst") => "there is no command rst; it is called reset".to_owned(),
+        _ => format!(
+            "{output}; the commands are serve, set, get, delete and reset, their options come \
+             after them, and speicher --help tells more"
+        ),
     }
 }
 
@@ -97,7 +116,9 @@ fn for_argh(args: Vec<String>) -> Vec<String> {
             Some((name, value)) if name.starts_with("--") => {
                 rewritten.extend([name.to_owned(), value.to_owned()]);
             }
-            _ if is_dash_or_negative(&arg) => rewritten.push(format!("{SHIELD}{arg}")),
+            _ if is_dash_or_negative(&arg) || is_a_key(&arg, &rewritten) => {
+                rewritten.push(format!("{SHIELD}{arg}"))
+            }
             _ => rewritten.push(arg),
         }
         if is_end_of_options {
@@ -106,6 +127,12 @@ fn for_argh(args: Vec<String>) -> Vec<String> {
     }
     rewritten.extend(args);
     rewritten
+}
+
+/// argh takes the word `help` for `--help` wherever it stands; behind a
+/// command it is as good a key as any.
+fn is_a_key(arg: &str, before: &[String]) -> bool {
+    arg == "help" && !before.is_empty()
 }
 
 fn is_dash_or_negative(arg: &str) -> bool {
@@ -120,16 +147,13 @@ fn positional(arg: &str) -> Result<String, String> {
 
 /// Prints what was asked for in place of a command.
 fn show(text: &str) -> ExitCode {
-    match print(text) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(sentence) => trouble(sentence),
+    match writeln!(std::io::stdout(), "{text}") {
+        // Whoever reads may have seen enough, as `head` does.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            trouble(format_args!("can't write to standard output: {error}"))
+        }
+        _ => ExitCode::SUCCESS,
     }
-}
-
-/// Writes one line on standard output.
-fn print(line: impl fmt::Display) -> Result<(), String> {
-    writeln!(std::io::stdout(), "{line}")
-        .map_err(|error| format!("can't write to standard output: {error}"))
 }
 
 /// Says on standard error what went wrong.

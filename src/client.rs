@@ -124,11 +124,8 @@ impl Client {
 
     fn call(&mut self, request: &Request) -> Result<Reply, Error> {
         let mut replies = self.run(std::slice::from_ref(request))?;
-        match replies.pop().expect("one reply for one request") {
-            Reply::BadRequest(sentence) => Err(Error::BadRequest(sentence)),
-            Reply::Unavailable(sentence) => Err(Error::Unavailable(sentence)),
-            reply => Ok(reply),
-        }
+        let reply = replies.pop().expect("one reply for one request");
+        refused(&reply).map_or(Ok(reply), Err)
     }
 
     /// Sends the requests and returns their replies, in order.
@@ -323,7 +320,14 @@ fn exchange(
             return Err(refusal(stream).unwrap_or(Error::Io(error)));
         }
         for _ in 0..expected {
-            replies.push(read_reply(stream)?);
+            match (read_reply(stream), replies.last()) {
+                (Ok(reply), _) => replies.push(reply),
+                // The last word of a server that closes is its reason.
+                (Err(Error::Closed), Some(last)) => {
+                    return Err(refused(last).unwrap_or(Error::Closed));
+                }
+                (Err(error), _) => return Err(error),
+            }
         }
     }
     Ok(())
@@ -335,6 +339,7 @@ fn read_reply(stream: &mut BufReader<TcpStream>) -> Result<Reply, Error> {
         Ok(None) => Err(Error::Closed),
         Err(error) => match error.kind() {
             ErrorKind::UnexpectedEof => Err(Error::Closed),
+            // Such as another protocol's text, whose first bytes are no length.
             ErrorKind::InvalidData => Err(Error::Malformed(MalformedReply::new(error))),
             _ => Err(Error::Io(error)),
         },
@@ -343,9 +348,13 @@ fn read_reply(stream: &mut BufReader<TcpStream>) -> Result<Reply, Error> {
 
 /// What a server said that did not want to read the request to its end.
 fn refusal(stream: &mut BufReader<TcpStream>) -> Option<Error> {
-    match read_reply(stream).ok()? {
-        Reply::BadRequest(sentence) => Some(Error::BadRequest(sentence)),
-        Reply::Unavailable(sentence) => Some(Error::Unavailable(sentence)),
+    refused(&read_reply(stream).ok()?)
+}
+
+fn refused(reply: &Reply) -> Option<Error> {
+    match reply {
+        Reply::BadRequest(sentence) => Some(Error::BadRequest(sentence.clone())),
+        Reply::Unavailable(sentence) => Some(Error::Unavailable(sentence.clone())),
         _ => None,
     }
 }

@@ -1,5 +1,7 @@
 //! The entries, and what each command does to them.
 
+pub mod shards;
+
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -30,28 +32,40 @@ impl Hasher for KeyHash {
 #[derive(Debug, Default)]
 pub struct Store {
     entries: Entries,
-    discarded: Discarded,
 }
 
-/// What a [`Store`] has removed.
+/// What stores have removed.
 ///
 /// Dropping it can take long, in proportion to what a reset removed: do it
 /// where nobody waits for the store.
 #[derive(Debug, Default)]
 pub struct Discarded(Vec<Removed>);
 
+impl Discarded {
+    /// Whether dropping it takes long enough to matter to somebody who waits.
+    pub fn is_large(&self) -> bool {
+        /// Dropped within about a millisecond.
+        const ENTRIES_SMALL: usize = 10_000;
+
+        self.0.iter().any(|removed| match removed {
+            Removed::Entry(entry) => entry.value().len() > 1 << 20,
+            Removed::Entries(entries) => entries.len() > ENTRIES_SMALL,
+        })
+    }
+}
+
 #[derive(Debug)]
 enum Removed {
-    Entry(#[expect(dead_code, reason = "held to be dropped")] Entry),
-    Entries(#[expect(dead_code, reason = "held to be dropped")] Entries),
+    Entry(Entry),
+    Entries(Entries),
 }
 
 impl Store {
     /// Executes one request (S1).
     ///
-    /// A SET leaves in `request` the entry that it replaced, so that whoever
-    /// owns the request frees that memory.
-    pub fn apply(&mut self, request: &mut Request) -> Reply {
+    /// What it removes it leaves to the caller to drop: a SET in `request`,
+    /// the others in `discarded`.
+    pub fn apply(&mut self, request: &mut Request, discarded: &mut Discarded) -> Reply {
         match request {
             Request::Set { entry } => {
                 if let Some(replaced) = self.entries.replace(entry.clone()) {
@@ -65,21 +79,16 @@ impl Store {
             },
             Request::Delete { key } => match self.entries.take(key.as_entry()) {
                 Some(entry) => {
-                    self.discarded.0.push(Removed::Entry(entry));
+                    discarded.0.push(Removed::Entry(entry));
                     Reply::Done
                 }
                 None => Reply::NoKey,
             },
             Request::Reset => {
                 let entries = std::mem::take(&mut self.entries);
-                self.discarded.0.push(Removed::Entries(entries));
+                discarded.0.push(Removed::Entries(entries));
                 Reply::Done
             }
         }
-    }
-
-    /// What has been removed since the last call.
-    pub fn take_discarded(&mut self) -> Discarded {
-        std::mem::take(&mut self.discarded)
     }
 }

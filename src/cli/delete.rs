@@ -6,7 +6,7 @@ use std::time::Duration;
 use argh::FromArgs;
 
 use super::target::Target;
-use super::units::parse_timeout;
+use super::units::{parse_port, parse_timeout};
 use super::{EXIT_ABSENT, positional, trouble};
 
 /// Remove the value under a key.
@@ -28,7 +28,7 @@ pub(crate) struct Delete {
     host: Option<String>,
 
     /// port of the server (14567, or what SPEICHER_ADDR says)
-    #[argh(option)]
+    #[argh(option, from_str_fn(parse_port))]
     port: Option<u16>,
 
     /// how long to wait for the server (10s)

@@ -7,7 +7,7 @@ use argh::FromArgs;
 use serde_json::value::RawValue;
 
 use super::target::Target;
-use super::units::parse_timeout;
+use super::units::{parse_port, parse_timeout};
 use super::{EXIT_ABSENT, positional, show, trouble};
 
 /// Print the JSON text of the value under a key.
@@ -29,7 +29,7 @@ pub(crate) struct Get {
     host: Option<String>,
 
     /// port of the server (14567, or what SPEICHER_ADDR says)
-    #[argh(option)]
+    #[argh(option, from_str_fn(parse_port))]
     port: Option<u16>,
 
     /// how long to wait for the server (10s)

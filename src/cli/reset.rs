@@ -7,7 +7,7 @@ use argh::FromArgs;
 
 use super::target::Target;
 use super::trouble;
-use super::units::parse_timeout;
+use super::units::{parse_port, parse_timeout};
 
 /// Remove every entry of the server.
 #[derive(FromArgs)]
@@ -23,7 +23,7 @@ pub(crate) struct Reset {
     host: Option<String>,
 
     /// port of the server (14567, or what SPEICHER_ADDR says)
-    #[argh(option)]
+    #[argh(option, from_str_fn(parse_port))]
     port: Option<u16>,
 
     /// how long to wait for the server (10s)

@@ -1,9 +1,8 @@
 //! `speicher serve`: runs the server until a signal ends it.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::TcpListener;
-use std::process::{ExitCode, exit};
-use std::thread;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use argh::FromArgs;
@@ -11,30 +10,30 @@ use speicher::client::PORT_DEFAULT;
 use speicher::protocol::frame::FRAME_LEN_MAX;
 use speicher::server::{self, Config, Model, Shutdown, WORKERS_MAX};
 
-use super::units::{parse_duration, parse_size, parse_timeout};
-use super::{print, trouble};
+use super::signals::stop_on_signal;
+use super::trouble;
+use super::units::{parse_duration, parse_port, parse_size, parse_timeout};
 
 /// The server could not start or not go on.
 const EXIT_FAILED: u8 = 1;
 
-/// A second signal ended the server at once: 128 and SIGINT's number.
-const EXIT_INTERRUPTED: i32 = 130;
-
-/// Run the server until SIGINT or SIGTERM. A second signal ends it at once.
+/// Run the server until SIGINT, SIGTERM or SIGHUP. A second signal ends it at
+/// once.
 #[derive(FromArgs)]
 #[argh(
     subcommand,
     name = "serve",
     note = "When it is ready it prints one line on standard output:\n\
             \x20 listening on 127.0.0.1:14567 (threads, 256 workers)\n\
-            Sizes are written 500K, 64M or 1G; times 500ms, 30s or 5m.",
-    error_code(0, "stopped by a signal, after answering all that was received"),
+            Sizes are bytes, or written 500K, 64M or 1G; times are seconds, or written\n\
+            500ms, 30s or 5m. Nothing is saved: when the server ends, its entries are gone.",
+    error_code(0, "stopped by a signal; peers that read had all their replies"),
     error_code(1, "the address can't be bound, or the server had to give up"),
     error_code(2, "the command line is wrong"),
     error_code(130, "ended by a second signal")
 )]
 pub(crate) struct Serve {
-    /// how the server does its work: threads
+    /// how the server does its work: threads, tokio or epoll (threads)
     #[argh(option, default = "Model::default()")]
     model: Model,
 
@@ -43,16 +42,20 @@ pub(crate) struct Serve {
     host: String,
 
     /// port to listen on (14567; 0 picks a free one)
-    #[argh(option, default = "PORT_DEFAULT")]
+    #[argh(option, default = "PORT_DEFAULT", from_str_fn(parse_port))]
     port: u16,
 
-    /// connections served at the same time, a thread each (256)
+    /// threads model: connections served at the same time, a thread each (256)
     #[argh(
         option,
         default = "Config::default().workers",
         from_str_fn(parse_workers)
     )]
     workers: usize,
+
+    /// other models: connections served at the same time (10000)
+    #[argh(option, default = "Config::default().connections_max")]
+    connections_max: usize,
 
     /// longest frame accepted (64M)
     #[argh(
@@ -62,7 +65,8 @@ pub(crate) struct Serve {
     )]
     frame_max: usize,
 
-    /// how long a connection waits for a worker before it gets 503 (1s)
+    /// how long a connection waits for a worker or a file descriptor before it
+    /// gets 503 (1s)
     #[argh(
         option,
         default = "Config::default().queue_timeout",
@@ -111,14 +115,19 @@ impl Serve {
         let shutdown = Shutdown::new();
         // Before the ready line, so that whoever waits for it can also stop
         // the server.
-        stop_on_signal(&shutdown)?;
+        stop_on_signal(self.model, &shutdown)?;
         let listener = self.bind()?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
-        print(format_args!(
-            "listening on {address} ({}, {} workers)",
-            self.model, self.workers
-        ))?;
-        server::serve(listener, &self.config(), &shutdown).map_err(|error| error.to_string())
+        let room = match self.model {
+            Model::Threads => format!("{} workers", self.workers),
+            Model::Tokio | Model::Epoll => format!("{} connections", self.connections_max),
+        };
+        let ready = || {
+            // Who closes standard output does not want to know.
+            let model = self.model;
+            let _ = writeln!(io::stdout(), "listening on {address} ({model}, {room})");
+        };
+        server::serve(listener, &self.config(), &shutdown, ready).map_err(|error| error.to_string())
     }
 
     fn bind(&self) -> Result<TcpListener, String> {
@@ -146,6 +155,7 @@ impl Serve {
         Config {
             model: self.model,
             workers: self.workers,
+            connections_max: self.connections_max,
             frame_len_max: self.frame_max,
             queue_timeout: self.queue_timeout,
             frame_timeout: self.frame_timeout,
@@ -154,21 +164,6 @@ impl Serve {
             verbose: self.verbose,
         }
     }
-}
-
-/// The first signal asks the server to stop, the second ends the process.
-fn stop_on_signal(shutdown: &Shutdown) -> Result<(), String> {
-    let shutdown = shutdown.clone();
-    let mut is_first = true;
-    let on_signal = move || {
-        if !std::mem::take(&mut is_first) {
-            exit(EXIT_INTERRUPTED);
-        }
-        // On its own thread, so that the next signal is heard meanwhile.
-        let shutdown = shutdown.clone();
-        thread::spawn(move || shutdown.trigger());
-    };
-    ctrlc::set_handler(on_signal).map_err(|error| format!("can't handle signals: {error}"))
 }
 
 fn parse_workers(text: &str) -> Result<usize, String> {
@@ -180,6 +175,9 @@ fn parse_workers(text: &str) -> Result<usize, String> {
 
 fn parse_frame_max(text: &str) -> Result<usize, String> {
     let len = parse_size(text)?;
+    if len == 0 {
+        return Err("no frame could have so little; allow at least one byte".to_owned());
+    }
     if len > FRAME_LEN_MAX {
         return Err(format!(
             "{text} is more than the {FRAME_LEN_MAX} bytes that a frame's header can announce"

@@ -8,7 +8,7 @@ use argh::FromArgs;
 use serde_json::value::RawValue;
 
 use super::target::Target;
-use super::units::parse_timeout;
+use super::units::{parse_port, parse_timeout};
 use super::{positional, trouble};
 
 /// Store a JSON value under a key, in place of what was there.
@@ -36,7 +36,7 @@ pub(crate) struct Set {
     host: Option<String>,
 
     /// port of the server (14567, or what SPEICHER_ADDR says)
-    #[argh(option)]
+    #[argh(option, from_str_fn(parse_port))]
     port: Option<u16>,
 
     /// how long to wait for the server (10s)
@@ -69,8 +69,15 @@ impl Set {
 fn parse_json(arg: String) -> Result<Box<RawValue>, String> {
     if arg != "-" {
         return serde_json::from_str(&arg).map_err(|error| {
-            let quoted = serde_json::Value::String(arg).to_string();
-            format!("the value is not JSON ({error}); as a string it is written '{quoted}'")
+            let remedy = if arg.trim_start().starts_with(['{', '[', '"', '\'']) {
+                "names and strings in JSON stand in double quotes".to_owned()
+            } else {
+                let quoted = serde_json::Value::String(arg).to_string();
+                // As a shell takes a single quote inside single quotes.
+                let quoted = quoted.replace('\'', r"'\''");
+                format!("as a string it is written '{quoted}'")
+            };
+            format!("the value is not JSON ({error}); {remedy}")
         });
     }
     let mut text = String::new();

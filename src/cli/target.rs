@@ -17,7 +17,8 @@ pub(super) struct Target {
 impl Target {
     /// Connects; the error is a sentence with the address and a remedy.
     pub(super) fn connect(&self) -> Result<Client, String> {
-        let (host, port) = self.address(std::env::var(ADDRESS_VARIABLE).ok())?;
+        let variable = std::env::var(ADDRESS_VARIABLE).ok();
+        let (host, port) = self.address(variable.filter(|text| !text.is_empty()))?;
         let timeout = self.timeout.unwrap_or(TIMEOUT_DEFAULT);
         Client::connect_timeout((host.as_str(), port), timeout).map_err(|error| {
             let cause = match error {
@@ -42,12 +43,18 @@ impl Target {
 
 fn parse_address(text: &str) -> Result<(String, u16), String> {
     let parsed = text.rsplit_once(':').and_then(|(host, port)| {
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let port = port.parse().ok()?;
-        (!host.is_empty()).then(|| (host.to_owned(), port))
+        let bare = host
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'));
+        let is_plain = !host.is_empty() && !host.contains([':', '/']);
+        let host = bare.or(is_plain.then_some(host))?;
+        Some((host.to_owned(), port.parse().ok()?))
     });
     parsed.ok_or_else(|| {
-        format!("{ADDRESS_VARIABLE} is {text:?}; it must be host:port, as in 127.0.0.1:14567")
+        format!(
+            "{ADDRESS_VARIABLE} is {text:?}; it must be host:port, as in 127.0.0.1:14567 or \
+             [::1]:14567"
+        )
     })
 }
 
@@ -70,7 +77,7 @@ mod tests {
         assert_eq!(address(None, None, Some("[::1]:99")), is("::1", 99));
         assert_eq!(address(Some("h"), None, Some("v:99")), is("h", 99));
         assert_eq!(address(None, Some(1), Some("v:99")), is("v", 1));
-        for wrong in ["", "v", "v:", ":1", "v:65536", "v:x"] {
+        for wrong in ["v", "v:", ":1", "v:65536", "v:x", "::1", "http://v:1"] {
             assert!(address(None, None, Some(wrong)).is_err(), "{wrong}");
         }
     }

@@ -2,6 +2,12 @@
 
 use std::time::Duration;
 
+/// A port.
+pub(super) fn parse_port(text: &str) -> Result<u16, String> {
+    text.parse()
+        .map_err(|_| format!("{text:?} is no port; it is a number from 0 to 65535"))
+}
+
 /// A size in bytes: digits, and K, M or G for powers of 1024.
 pub(super) fn parse_size(text: &str) -> Result<usize, String> {
     let (digits, shift) = match text.strip_suffix(['K', 'k']) {

@@ -119,7 +119,7 @@ impl Decoder {
     /// A decoder that refuses payloads over `frame_len_max` bytes.
     pub fn new(frame_len_max: usize) -> Self {
         Self {
-            buffer: vec![0; BUFFER_LEN_MIN],
+            buffer: Vec::new(),
             start: 0,
             end: 0,
             filled: false,
@@ -164,6 +164,23 @@ impl Decoder {
         }
     }
 
+    /// Gives the decoder a buffer, if it has none of its own; see
+    /// [`reclaim`](Self::reclaim).
+    pub fn lend(&mut self, buffer: &mut Vec<u8>) {
+        if self.buffer.is_empty() {
+            std::mem::swap(&mut self.buffer, buffer);
+        }
+    }
+
+    /// Takes the buffer from a decoder that has nothing in it, so that many
+    /// quiet connections share one.
+    pub fn reclaim(&mut self, buffer: &mut Vec<u8>) {
+        if self.buffered() == 0 && buffer.is_empty() {
+            (self.start, self.end) = (0, 0);
+            std::mem::swap(&mut self.buffer, buffer);
+        }
+    }
+
     /// The length of the frame that begins at `start`, header included, as
     /// soon as its header is there.
     fn announced(&self) -> Result<Option<usize>, FrameError> {
@@ -178,7 +195,9 @@ impl Decoder {
     /// Leaves at least one free byte behind `end`.
     fn make_room(&mut self) {
         let len = self.buffer.len();
-        if self.buffered() == 0 {
+        if len == 0 {
+            self.resize_empty(BUFFER_LEN_MIN);
+        } else if self.buffered() == 0 {
             let last_read = self.end;
             (self.start, self.end) = (0, 0);
             if self.filled && len < BUFFER_LEN_BUSY {
@@ -188,13 +207,27 @@ impl Decoder {
             } else if last_read < len / 16 && len > BUFFER_LEN_MIN {
                 self.resize_empty((len / 2).max(BUFFER_LEN_MIN));
             }
+        } else {
+            self.make_room_behind_a_part(len);
+        }
+    }
+
+    /// Keeps the bytes of a frame that has begun, and leaves room for more.
+    fn make_room_behind_a_part(&mut self, len: usize) {
+        let is_short =
+            matches!(self.announced(), Ok(Some(frame_len)) if frame_len <= BUFFER_LEN_BUSY);
+        if len > BUFFER_LEN_BUSY && is_short {
+            let mut shorter = vec![0; BUFFER_LEN_BUSY];
+            shorter[..self.buffered()].copy_from_slice(&self.buffer[self.start..self.end]);
+            self.buffer = shorter;
+            (self.start, self.end) = (0, self.buffered());
             return;
         }
         if self.start > 0 {
             self.buffer.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.buffered());
         }
-        if self.end == len {
+        if self.end == len || (self.filled && len < BUFFER_LEN_BUSY) {
             // Doubling keeps the promise that memory follows the bytes that
             // came; a frame's announced length only caps it.
             let wanted = match self.announced() {
@@ -266,6 +299,27 @@ mod tests {
         assert!(decoder.buffer.len() <= BUFFER_LEN_BUSY);
         decoder.release();
         assert_eq!(decoder.buffer.len(), BUFFER_LEN_MIN);
+    }
+
+    #[test]
+    fn the_buffer_follows_the_load_whatever_is_left_over() {
+        let short = frame(&[7; 996]);
+        let pipeline = [
+            short.repeat(1000),
+            frame(&vec![7; 1 << 20]),
+            short.repeat(1000),
+        ]
+        .concat();
+        let mut decoder = Decoder::new(FRAME_LEN_MAX_DEFAULT);
+        let mut stream = &pipeline[..];
+        let mut reads = 0;
+        while decoder.read_from(&mut stream).expect("read") > 0 {
+            while decoder.next_frame().expect("in step").is_some() {}
+            reads += 1;
+        }
+        // 3 MB, most of it in pieces of 64 KiB.
+        assert!(reads < 80, "{reads} reads");
+        assert!(decoder.buffer.len() <= BUFFER_LEN_BUSY);
     }
 
     #[test]

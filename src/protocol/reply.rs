@@ -180,6 +180,22 @@ impl Encoder {
         }
     }
 
+    /// Gives the encoder a buffer, if it has none of its own; see
+    /// [`reclaim`](Self::reclaim).
+    pub fn lend(&mut self, buffer: &mut Vec<u8>) {
+        if self.tail.capacity() == 0 {
+            std::mem::swap(&mut self.tail, buffer);
+        }
+    }
+
+    /// Takes the buffer from an encoder that has nothing pending, so that many
+    /// quiet connections share one.
+    pub fn reclaim(&mut self, buffer: &mut Vec<u8>) {
+        if self.pending == 0 && buffer.capacity() == 0 {
+            std::mem::swap(&mut self.tail, buffer);
+        }
+    }
+
     fn advance(&mut self, n: usize) {
         self.pending -= n;
         self.sent += n;

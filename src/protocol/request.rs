@@ -41,7 +41,7 @@ impl Request {
             offset: error.valid_up_to(),
         })?;
         let [command, key, value] = members(text, &["command", "key", "value"])
-            .map_err(|error| BadRequest::NotAnObject(error.to_string()))?;
+            .map_err(|error| BadRequest::NotAnObject(reason(&error)))?;
         match Command::parse(command)? {
             command @ Command::Set => Ok(Self::Set {
                 entry: parse_entry(command, key, value)?,
@@ -176,6 +176,20 @@ fn excerpt(text: &str) -> String {
         excerpt.push('…');
     }
     excerpt
+}
+
+/// What the parser has to say. Of text that is JSON but no object it repeats
+/// all, which may be as long as a frame, so its own words end there.
+fn reason(error: &serde_json::Error) -> String {
+    if error.is_data() {
+        format!(
+            "it is other JSON, at line {} column {}",
+            error.line(),
+            error.column()
+        )
+    } else {
+        error.to_string()
+    }
 }
 
 /// Why a payload is not a request: what a reply with status 400 says (A4).

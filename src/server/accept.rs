@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::refusal::{self, Reason};
@@ -12,17 +13,19 @@ use super::{Config, Shutdown, log, socket};
 
 /// Hands connections to `admit` until the shutdown is triggered, and then
 /// those that were in the queue by that time: whoever connected before the
-/// stop is answered.
+/// stop is answered. Calls `ready` when it is about to begin.
 ///
 /// Fails only before it has accepted anything.
 pub(super) fn accept(
     listener: TcpListener,
     config: &Config,
     shutdown: &Shutdown,
+    ready: impl FnOnce(),
     mut admit: impl FnMut(TcpStream),
 ) -> io::Result<()> {
     /// The longest that accepting goes on after the stop.
     const LAST_CALL: Duration = Duration::from_millis(100);
+    const MOMENT: Duration = Duration::from_millis(2);
 
     let address = listener.local_addr()?;
     let spare = Arc::new(Spare::new()?);
@@ -30,6 +33,7 @@ pub(super) fn accept(
         let spare = Arc::clone(&spare);
         move || wake_accept(address, &spare)
     });
+    ready();
     let mut starving = Starving::default();
     while !shutdown.is_triggered() {
         match listener.accept() {
@@ -44,9 +48,20 @@ pub(super) fn accept(
     if listener.set_nonblocking(true).is_err() {
         return Ok(());
     }
-    while shutdown.elapsed() < LAST_CALL {
+    let last_call = Instant::now();
+    while last_call.elapsed() < LAST_CALL {
         match listener.accept() {
             Ok((stream, _)) => admit(stream),
+            Err(error) if is_about_the_peer(&error) => {}
+            Err(error) if socket::is_out_of_descriptors(&error) => {
+                match refuse_next(&listener, &spare, Reason::Stopping) {
+                    // The connection that wakes this loop may have taken the
+                    // spare descriptor, which comes free in a moment.
+                    Err(error) if socket::is_out_of_descriptors(&error) => thread::sleep(MOMENT),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    _ => {}
+                }
+            }
             Err(_) => break,
         }
     }
@@ -80,13 +95,36 @@ impl Spare {
 #[derive(Default)]
 struct Starving {
     since: Option<Instant>,
+    logged_at: Option<Instant>,
+}
+
+/// Whether an accept failed for a reason that concerns one peer, or none.
+fn is_about_the_peer(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Interrupted | ErrorKind::ConnectionAborted
+    )
 }
 
 impl Starving {
     fn end(&mut self) {
-        if self.since.take().is_some() {
-            log::line(format_args!("accepting again"));
+        self.since = None;
+    }
+
+    /// Tells the operator, but not so often that peers could fill the log.
+    fn log(&mut self, error: &io::Error, is_out_of_descriptors: bool) {
+        const INTERVAL: Duration = Duration::from_secs(10);
+
+        if self.logged_at.is_some_and(|at| at.elapsed() < INTERVAL) {
+            return;
         }
+        self.logged_at = Some(Instant::now());
+        let remedy = if is_out_of_descriptors {
+            "; raise the limit on open files (ulimit -n), or lower the number of connections"
+        } else {
+            ""
+        };
+        log::line(format_args!("can't accept connections: {error}{remedy}"));
     }
 
     /// Waits a little, so that the loop does not spin; those who have waited
@@ -102,20 +140,13 @@ impl Starving {
         /// Short enough that service resumes within 100 ms.
         const NAP: Duration = Duration::from_millis(20);
 
-        if matches!(
-            error.kind(),
-            ErrorKind::Interrupted | ErrorKind::ConnectionAborted
-        ) {
+        if is_about_the_peer(error) {
             return;
         }
-        let since = *self.since.get_or_insert_with(|| {
-            log::line(format_args!(
-                "can't accept connections: {error}; raise the limit on open files \
-                 (ulimit -n) or lower --workers"
-            ));
-            Instant::now()
-        });
-        if socket::is_out_of_descriptors(error) && since.elapsed() > config.queue_timeout {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        let is_out_of_descriptors = socket::is_out_of_descriptors(error);
+        self.log(error, is_out_of_descriptors);
+        if is_out_of_descriptors && since.elapsed() > config.queue_timeout {
             refuse_all(listener, spare);
         }
         shutdown.sleep(NAP);
@@ -132,21 +163,25 @@ fn refuse_all(listener: &TcpListener, spare: &Spare) {
         return;
     }
     for _ in 0..REFUSALS_MAX {
-        spare.release();
-        let accepted = listener.accept();
-        if let Ok((stream, _)) = &accepted {
-            refusal::refuse(stream, Reason::NoDescriptors);
-        }
-        let is_last = accepted.is_err();
-        drop(accepted);
-        spare.retake();
-        if is_last {
+        if refuse_next(listener, spare, Reason::NoDescriptors).is_err() {
             break;
         }
     }
     // The loop's wait is the blocking accept; if this fails, which it can't
     // for an open socket, the loop waits in its naps instead.
     let _ = listener.set_nonblocking(false);
+}
+
+/// Refuses the next connection in the queue of a nonblocking listener.
+fn refuse_next(listener: &TcpListener, spare: &Spare, reason: Reason) -> io::Result<()> {
+    spare.release();
+    let accepted = listener.accept();
+    if let Ok((stream, _)) = &accepted {
+        refusal::refuse(stream, reason);
+    }
+    let outcome = accepted.map(drop);
+    spare.retake();
+    outcome
 }
 
 /// Connects to the listener, so that a blocked accept returns.

@@ -21,10 +21,45 @@ impl Pace {
         }
     }
 
+    /// When the time is up, if no more than `moved` bytes move.
+    pub(super) fn deadline(&self, moved: usize) -> Instant {
+        let earned = Duration::from_secs((moved / BYTES_PER_SECOND_EARNED) as u64);
+        self.begun + self.grace + earned
+    }
+
     /// The time left after `moved` bytes; zero when it is up.
     pub(super) fn time_left(&self, moved: usize) -> Duration {
-        let earned = Duration::from_secs((moved / BYTES_PER_SECOND_EARNED) as u64);
-        (self.grace + earned).saturating_sub(self.begun.elapsed())
+        self.deadline(moved)
+            .saturating_duration_since(Instant::now())
+    }
+}
+
+/// The pace of the frame that has begun and not ended, if there is one (F8).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FramePace {
+    grace: Duration,
+    pace: Option<Pace>,
+}
+
+impl FramePace {
+    pub(super) fn new(grace: Duration) -> Self {
+        Self { grace, pace: None }
+    }
+
+    /// A frame has ended.
+    pub(super) fn end(&mut self) {
+        self.pace = None;
+    }
+
+    /// More has to arrive, after `buffered` bytes of a frame.
+    pub(super) fn wait(&mut self, buffered: usize) {
+        if buffered > 0 && self.pace.is_none() {
+            self.pace = Some(Pace::begin(self.grace));
+        }
+    }
+
+    pub(super) fn pace(&self) -> Option<Pace> {
+        self.pace
     }
 }
 

@@ -5,9 +5,11 @@ use std::fmt;
 use std::io::{self, ErrorKind, Read};
 use std::net::{Shutdown as Side, TcpStream};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+#[cfg(any(feature = "tokio", feature = "epoll"))]
+use super::Config;
 use crate::protocol::{Encoder, Reply};
 
 /// Why a connection is not served.
@@ -17,8 +19,24 @@ pub(super) enum Reason {
         workers: usize,
         queue_timeout: Duration,
     },
+    QueueFull {
+        workers: usize,
+    },
+    #[cfg(any(feature = "tokio", feature = "epoll"))]
+    TooMany {
+        connections_max: usize,
+    },
     NoDescriptors,
     Stopping,
+}
+
+#[cfg(any(feature = "tokio", feature = "epoll"))]
+impl Reason {
+    pub(super) fn too_many(config: &Config) -> Self {
+        Self::TooMany {
+            connections_max: config.connections_max,
+        }
+    }
 }
 
 impl fmt::Display for Reason {
@@ -29,8 +47,19 @@ impl fmt::Display for Reason {
                 queue_timeout,
             } => write!(
                 f,
-                "All {workers} workers serve other connections, and none became free within \
+                "All workers, {workers}, serve other connections, and none became free within \
                  {queue_timeout:?}; try again later, or start the server with more --workers."
+            ),
+            Self::QueueFull { workers } => write!(
+                f,
+                "All workers, {workers}, serve other connections, and as many connections wait \
+                 for one; try again later, or start the server with more --workers."
+            ),
+            #[cfg(any(feature = "tokio", feature = "epoll"))]
+            Self::TooMany { connections_max } => write!(
+                f,
+                "The server has its {connections_max} connections; try again later, \
+                 or start it with more --connections-max."
             ),
             Self::NoDescriptors => f.write_str(
                 "The server has no file descriptor left for this connection; try again later, \
@@ -44,6 +73,9 @@ impl fmt::Display for Reason {
 /// The longest that a refused peer may take to read its refusal and close.
 const FAREWELL_TIME_MAX: Duration = Duration::from_secs(1);
 
+/// The same when the server ends.
+const LAST_FAREWELL_TIME: Duration = Duration::from_millis(100);
+
 /// Refused connections that are kept open at the same time; the oldest goes
 /// when there are more.
 const FAREWELLS_MAX: usize = 256;
@@ -52,16 +84,22 @@ const FAREWELLS_MAX: usize = 256;
 const DROP_LEN: usize = 16 << 10;
 
 /// Refuses connections and, on a thread of its own, waits for their peers to
-/// read why. Dropped, it waits no longer.
-pub(super) struct Refuser(SyncSender<TcpStream>);
+/// read why. Dropped, it ends those waits soon.
+pub(super) struct Refuser {
+    refused: Option<SyncSender<TcpStream>>,
+    thread: Option<JoinHandle<()>>,
+}
 
 impl Refuser {
     pub(super) fn start() -> io::Result<Self> {
         let (refused, queue) = sync_channel(FAREWELLS_MAX);
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("refuser".to_owned())
             .spawn(move || see_off(&queue))?;
-        Ok(Self(refused))
+        Ok(Self {
+            refused: Some(refused),
+            thread: Some(thread),
+        })
     }
 
     /// Answers 503 and closes the connection when its peer is done, or after
@@ -69,7 +107,16 @@ impl Refuser {
     pub(super) fn refuse(&self, stream: TcpStream, reason: Reason) {
         refuse(&stream, reason);
         // With too many to wait for, this one is closed at once.
-        let _ = self.0.try_send(stream);
+        let _ = self.refused.as_ref().map(|queue| queue.try_send(stream));
+    }
+}
+
+impl Drop for Refuser {
+    fn drop(&mut self) {
+        self.refused = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }
 
@@ -79,6 +126,7 @@ fn see_off(queue: &Receiver<TcpStream>) {
     const INTERVAL: Duration = Duration::from_millis(10);
 
     let mut farewells = VecDeque::new();
+    let mut last_until = None;
     loop {
         let next = if farewells.is_empty() {
             queue.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -88,7 +136,14 @@ fn see_off(queue: &Receiver<TcpStream>) {
         match next {
             Ok(stream) => farewells.push_back((stream, Instant::now() + FAREWELL_TIME_MAX)),
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Disconnected) if farewells.is_empty() => return,
+            Err(RecvTimeoutError::Disconnected) => {
+                let end = *last_until.get_or_insert_with(|| Instant::now() + LAST_FAREWELL_TIME);
+                if Instant::now() > end {
+                    return;
+                }
+                thread::sleep(INTERVAL);
+            }
         }
         if farewells.len() > FAREWELLS_MAX {
             farewells.pop_front();

@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind, Read};
 use std::net::{Shutdown as Side, TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 /// The most that is read and dropped while a peer is still sending (F5).
@@ -23,19 +24,54 @@ const LINGER_SILENCE_MAX: Duration = Duration::from_secs(1);
 pub(super) fn linger(stream: &TcpStream, reader: &mut impl Read) -> io::Result<()> {
     stream.shutdown(Side::Write)?;
     stream.set_read_timeout(Some(LINGER_SILENCE_MAX))?;
-    let deadline = Instant::now() + LINGER_TIME_MAX;
-    let mut dropped = vec![0; 64 << 10];
-    let mut dropped_len = 0;
-    while dropped_len < LINGER_LEN_MAX && Instant::now() < deadline {
-        match reader.read(&mut dropped) {
-            Ok(0) => break,
-            Ok(n) => dropped_len += n,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if is_timeout(&error) => break,
+    let mut linger = Linger::begin();
+    loop {
+        match linger.drop_some(reader) {
+            Ok(true) => {}
+            Ok(false) => return Ok(()),
+            Err(error) if is_timeout(&error) => return Ok(()),
             Err(error) => return Err(error),
         }
     }
-    Ok(())
+}
+
+/// What may still come from a peer that has its last reply.
+#[derive(Debug)]
+pub(super) struct Linger {
+    until: Instant,
+    silent_until: Instant,
+    left: usize,
+}
+
+impl Linger {
+    pub(super) fn begin() -> Self {
+        let now = Instant::now();
+        Self {
+            until: now + LINGER_TIME_MAX,
+            silent_until: now + LINGER_SILENCE_MAX,
+            left: LINGER_LEN_MAX,
+        }
+    }
+
+    /// When it is over, if nothing comes before.
+    #[cfg(any(feature = "tokio", feature = "epoll"))]
+    pub(super) fn deadline(&self) -> Instant {
+        self.until.min(self.silent_until)
+    }
+
+    /// Drops what one read brings; whether more may come.
+    pub(super) fn drop_some(&mut self, reader: &mut impl Read) -> io::Result<bool> {
+        let n = match reader.read(&mut [0; 32 << 10]) {
+            Ok(0) => return Ok(false),
+            Ok(n) => n,
+            Err(error) if error.kind() == ErrorKind::Interrupted => 0,
+            Err(error) => return Err(error),
+        };
+        let now = Instant::now();
+        self.left = self.left.saturating_sub(n);
+        self.silent_until = now + LINGER_SILENCE_MAX;
+        Ok(self.left > 0 && now < self.until)
+    }
 }
 
 /// Whether a read or write ended because its timeout was up.
@@ -51,11 +87,18 @@ pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }
 
+/// Makes an accepted socket ready to serve: replies leave at once (F2), and
+/// dead peers are found.
+pub(super) fn prepare(stream: &TcpStream) -> io::Result<()> {
+    enable_keepalive(stream)?;
+    stream.set_nodelay(true)
+}
+
 /// Has the kernel find out whether silent peers are still there: after a
 /// minute of silence it asks every 15 seconds, and gives up after 4 questions.
 ///
 /// Elsewhere than on Linux it does nothing.
-pub(super) fn enable_keepalive(stream: &TcpStream) -> io::Result<()> {
+fn enable_keepalive(stream: &TcpStream) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     return linux::enable_keepalive(stream);
     #[cfg(not(target_os = "linux"))]
@@ -70,7 +113,7 @@ pub(super) fn enable_keepalive(stream: &TcpStream) -> io::Result<()> {
 /// While there are any, closing can lose them: if the peer goes on sending,
 /// the closed socket answers with a reset and forgets what it had to send.
 /// Elsewhere than on Linux it is always 0.
-pub(super) fn unconfirmed_len(stream: &TcpStream) -> usize {
+pub(super) fn unconfirmed_len(stream: &impl AsFd) -> usize {
     #[cfg(target_os = "linux")]
     return linux::unconfirmed_len(stream);
     #[cfg(not(target_os = "linux"))]
@@ -103,11 +146,11 @@ mod linux {
     use std::ffi::{c_int, c_ulong, c_void};
     use std::io;
     use std::net::{TcpListener, TcpStream};
-    use std::os::fd::AsRawFd;
+    use std::os::fd::{AsFd, AsRawFd};
 
     // The numbers that Linux gives these names in socket(7), tcp(7) and
-    // ioctl_sockios(2); a few old architectures have others for some of them,
-    // and there the tests of keepalive and of slow readers fail.
+    // sockios(7), on all architectures but a few old ones (MIPS, SPARC, Alpha,
+    // PA-RISC), where this module would need others.
     const SOL_SOCKET: c_int = 1;
     const SO_KEEPALIVE: c_int = 9;
     const IPPROTO_TCP: c_int = 6;
@@ -170,11 +213,11 @@ mod linux {
         }
     }
 
-    pub(super) fn unconfirmed_len(stream: &TcpStream) -> usize {
+    pub(super) fn unconfirmed_len(stream: &impl AsFd) -> usize {
         let mut len: c_int = 0;
         // SAFETY: the descriptor is open while `stream` is borrowed, and
         // SIOCOUTQ writes one c_int, for which `len` is there.
-        let status = unsafe { ioctl(stream.as_raw_fd(), SIOCOUTQ, &raw mut len) };
+        let status = unsafe { ioctl(stream.as_fd().as_raw_fd(), SIOCOUTQ, &raw mut len) };
         // A socket that can't be asked has nothing that could be waited for.
         if status == 0 {
             usize::try_from(len).unwrap_or(0)

@@ -7,17 +7,24 @@ mod store_thread;
 mod wakeable;
 
 use std::io;
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread;
 
-use super::{Config, STOP_PATIENCE, Shutdown, accept, log};
+use super::limits::STOP_PATIENCE;
+use super::log::ConnectionLog;
+use super::{Config, Shutdown, accept};
 use admission::Admission;
 use store_thread::StoreThread;
 use wakeable::Wakeable;
 
 /// Serves with the threads model; see [`serve`](super::serve).
-pub(super) fn serve(listener: TcpListener, config: &Config, shutdown: &Shutdown) -> io::Result<()> {
+pub(super) fn serve(
+    listener: TcpListener,
+    config: &Config,
+    shutdown: &Shutdown,
+    ready: impl FnOnce(),
+) -> io::Result<()> {
     let store = Arc::new(StoreThread::start(shutdown)?);
     let admission = Admission::new(
         config.workers,
@@ -33,7 +40,9 @@ pub(super) fn serve(listener: TcpListener, config: &Config, shutdown: &Shutdown)
         move || admission.stop()
     });
 
-    let accepted = accept(listener, config, shutdown, |stream| admission.admit(stream));
+    let accepted = accept(listener, config, shutdown, ready, |stream| {
+        admission.admit(stream)
+    });
     admission.drain(STOP_PATIENCE);
     // It has nothing left to wait for.
     let _ = usher.join();
@@ -54,20 +63,8 @@ fn worker(
     shutdown: Shutdown,
 ) -> impl Fn(&Wakeable) + Send + Sync {
     move |served| {
-        let peer = config.verbose.then(|| name_of_peer(served.stream()));
-        if let Some(peer) = &peer {
-            log::line(format_args!("{peer} connected"));
-        }
+        let log = ConnectionLog::begin(served.stream(), config.verbose);
         let end = connection::serve(served, store.handle(), &config, &shutdown);
-        if let Some(peer) = &peer {
-            log::line(format_args!("{peer} disconnected: {end}"));
-        }
-    }
-}
-
-fn name_of_peer(stream: &TcpStream) -> String {
-    match stream.peer_addr() {
-        Ok(address) => address.to_string(),
-        Err(error) => format!("a peer that has gone ({error})"),
+        log.end(&end);
     }
 }

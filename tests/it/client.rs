@@ -87,10 +87,9 @@ fn a_refused_request_leaves_the_client_usable(model: Model) {
 /// F5, S4
 fn it_tells_the_server_s_reason_for_closing(model: Model) {
     let server = Server::with(Config {
-        workers: 1,
         queue_timeout: Duration::from_millis(50),
         frame_len_max: 1000,
-        ..config(model)
+        ..room_for(model, 1)
     });
     let mut served = client(&server);
     let long = "v".repeat(50_000_000);
@@ -101,14 +100,25 @@ fn it_tells_the_server_s_reason_for_closing(model: Model) {
     );
     drop(served);
 
+    // Its place is free when the server has seen its end.
     let mut served = client(&server);
-    served.set("k", &1).expect("stored");
+    wait_until("there is room again", || {
+        served.set("k", &1).is_ok() || {
+            served = client(&server);
+            false
+        }
+    });
     let mut refused = client(&server);
     let error = refused.set("k", &2).expect_err("there is one worker");
     assert!(
-        matches!(&error, Error::Unavailable(s) if s.contains("--workers")),
+        matches!(&error, Error::Unavailable(s) if s.contains(room_option(model))),
         "{error}"
     );
+    let mut refused = client(&server);
+    let mut pipeline = refused.pipeline();
+    pipeline.get("k").expect("a request").reset();
+    let error = pipeline.run().expect_err("the answer is one 503");
+    assert!(matches!(&error, Error::Unavailable(_)), "{error}");
     let value = served.get("k").expect("a reply");
     assert_eq!(value, Some(1));
 }

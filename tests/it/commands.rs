@@ -1,6 +1,6 @@
 //! The commands as people type them: output, exit codes, sentences.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
@@ -74,6 +74,8 @@ fn keys_may_look_like_options() {
     }
     assert_eq!(at(&server, &["get", "--", "--k=1"], "").stdout, "-1\n");
     assert_eq!(at(&server, &["get", "-"], "").stdout, "2\n");
+    assert_eq!(at(&server, &["set", "help", "3"], "").code, Some(0));
+    assert_eq!(at(&server, &["get", "help"], "").stdout, "3\n");
 }
 
 #[test]
@@ -134,13 +136,20 @@ fn mistakes_get_a_sentence_with_a_remedy_and_exit_with_2() {
         (&["set", "foo", "bar"][..], r#"written '"bar"'"#),
         (&["set", "foo", "-"], "standard input is not one JSON value"),
         (&["set", "", "1"], "the key is empty"),
+        (&["set", "foo", "it's"], r#"'"it'\''s"'"#),
+        (&["set", "foo", "{'a':1}"], "double quotes"),
+        (&["set", "foo"], "speicher set --help"),
         (&["get"], "key"),
+        (&["del", "foo"], "it is called delete"),
+        (&["--port", "7000", "get", "foo"], "come after"),
+        (&["get", "foo", "--port", "80000"], "from 0 to 65535"),
+        (&["serve", "--frame-max", "0"], "at least one byte"),
         (&["get", "foo", "--port", "x"], "--port"),
         (&["get", "foo", "--timeout", "0"], "more than zero"),
         (&["serve", "--workers", "0"], "from 1 to 10000"),
         (&["serve", "--frame-max", "3G"], "2147483647"),
         (&["serve", "--frame-max", "64MB"], "as in 500K, 64M or 1G"),
-        (&["serve", "--model", "uring"], "this build has: threads"),
+        (&["serve", "--model", "uring"], "threads, tokio, epoll"),
         (
             &["serve", "--frame-timeout", "1d"],
             "as in 500ms, 30s or 5m",
@@ -237,13 +246,12 @@ fn verbose_logs_each_connection_on_standard_error() {
     assert_eq!(peer.status(get("k")), 404);
     let name = peer.0.local_addr().expect("connected").to_string();
     drop(peer);
-    server.signal("TERM");
     let stderr = server.child.stderr.take().expect("it is piped");
-    let log = std::io::read_to_string(stderr).expect("UTF-8");
+    let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
+    let connected = format!("speicher: {name} connected");
+    assert_eq!(lines.next(), Some(connected));
+    let disconnected = format!("speicher: {name} disconnected: closed by the peer");
+    assert_eq!(lines.next(), Some(disconnected));
+    server.signal("TERM");
     server.wait();
-    assert!(log.contains(&format!("{name} connected")), "{log}");
-    assert!(
-        log.contains(&format!("{name} disconnected: closed by the peer")),
-        "{log}"
-    );
 }

@@ -17,6 +17,7 @@ every_model![
     a_frame_of_just_the_limit_is_served,
     the_400_is_readable_while_100_mb_are_still_being_written,
     announced_lengths_take_no_memory,
+    each_frame_has_its_own_time,
     frames_may_come_byte_by_byte,
     replies_to_coalesced_frames_come_in_order,
     a_pipeline_of_100_000_is_answered_in_order,
@@ -139,7 +140,7 @@ fn the_400_is_readable_while_100_mb_are_still_being_written(model: Model) {
 /// F5
 fn announced_lengths_take_no_memory(model: Model) {
     let server = Process::serve(&["--model", model.name(), "--frame-max", "2147483647"]);
-    let before = server.memory_kib("VmRSS");
+    let before = (server.memory_kib("VmRSS"), server.memory_kib("VmSize"));
     let peers: Vec<_> = (0..200)
         .map(|_| {
             let mut peer = server.connect();
@@ -149,10 +150,15 @@ fn announced_lengths_take_no_memory(model: Model) {
             peer
         })
         .collect();
-    // A reply on a further connection, after all lengths have been read.
-    assert_eq!(server.connect().status(get("k")), 404);
-    let grown = server.memory_kib("VmRSS") - before;
-    assert!(grown < 20 * 1024, "{grown} KiB for {} lengths", peers.len());
+    wait_until("every length has been read", || {
+        receive_queues_are_empty(server.address().port())
+    });
+    let lens = peers.len();
+    let grown = server.memory_kib("VmRSS") - before.0;
+    assert!(grown < 20 * 1024, "{grown} KiB for {lens} lengths");
+    // Memory that is asked for and not touched, too.
+    let grown = server.memory_kib("VmSize") - before.1;
+    assert!(grown < 4 << 20, "{grown} KiB for {lens} lengths of 2 GiB");
 }
 
 /// F6
@@ -272,8 +278,8 @@ fn a_frame_that_does_not_finish_closes_the_connection(model: Model) {
     for cut in [1, 4, whole.len() - 1] {
         let mut peer = server.connect();
         assert_eq!(peer.status(get("k")), 404);
-        peer.send(&whole[..cut]);
         let begun = Instant::now();
+        peer.send(&whole[..cut]);
         peer.assert_closed();
         let elapsed = begun.elapsed();
         assert!(elapsed > Duration::from_millis(190), "{elapsed:?}");
@@ -309,6 +315,31 @@ fn an_idle_connection_is_not_a_late_frame(model: Model) {
     late.send(b"\0");
     late.assert_closed();
     assert_eq!(idle.status(get("k")), 200);
+}
+
+/// F8: the frame before it, and how many came with it, do not matter.
+fn each_frame_has_its_own_time(model: Model) {
+    let frame_timeout = Duration::from_millis(600);
+    let server = Server::with(Config {
+        frame_timeout,
+        ..config(model)
+    });
+    // As many as are executed together, and one less and more.
+    for count in [1023, 1024, 1025] {
+        let mut peer = server.connect();
+        let frames = framed("").repeat(count);
+        let (begin, rest) = frames.split_at(1);
+        // The pauses are the peer's, each well within the time of one frame
+        // and together more than that.
+        peer.send(begin);
+        thread::sleep(frame_timeout * 2 / 3);
+        peer.send(&[rest, b"\0"].concat());
+        thread::sleep(frame_timeout * 2 / 3);
+        peer.send(b"\0\0\0");
+        for i in 0..=count {
+            assert_eq!(status_of(&peer.reply()), 400, "{i} of {count}");
+        }
+    }
 }
 
 /// F8: a second more for each 64 KiB received.

@@ -19,6 +19,18 @@ macro_rules! every_model {
                 fn threads() {
                     super::$claim(speicher::server::Model::Threads);
                 }
+
+                #[cfg(feature = "tokio")]
+                #[test]
+                fn tokio() {
+                    super::$claim(speicher::server::Model::Tokio);
+                }
+
+                #[cfg(feature = "epoll")]
+                #[test]
+                fn epoll() {
+                    super::$claim(speicher::server::Model::Epoll);
+                }
             }
         )+
     };
@@ -49,7 +61,7 @@ impl Server {
         let shutdown = Shutdown::new();
         let thread = thread::spawn({
             let shutdown = shutdown.clone();
-            move || serve(listener, &config, &shutdown)
+            move || serve(listener, &config, &shutdown, || ())
         });
         Self {
             address,
@@ -93,6 +105,23 @@ pub fn config(model: Model) -> Config {
         model,
         workers: 8,
         ..Config::default()
+    }
+}
+
+/// A server that serves so many connections at the same time.
+pub fn room_for(model: Model, connections: usize) -> Config {
+    Config {
+        workers: connections,
+        connections_max: connections,
+        ..config(model)
+    }
+}
+
+/// The option that makes room for more connections.
+pub fn room_option(model: Model) -> &'static str {
+    match model {
+        Model::Threads => "--workers",
+        Model::Tokio | Model::Epoll => "--connections-max",
     }
 }
 
@@ -188,6 +217,17 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(begun.elapsed() < PATIENCE, "still not so: {what}");
         thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Whether the server on the port has read all that has arrived, as Linux
+/// tells.
+pub fn receive_queues_are_empty(port: u16) -> bool {
+    let local = format!("0100007F:{port:04X}");
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux");
+    table.lines().all(|line| {
+        let fields: Vec<_> = line.split_whitespace().collect();
+        fields[1] != local || fields[3] != "01" || fields[4].ends_with(":00000000")
+    })
 }
 
 /// The program under test, as people start it.

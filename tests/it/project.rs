@@ -49,6 +49,15 @@ fn the_commands_of_the_readme_print_what_it_says() {
     assert!(commands >= 8, "the session is there");
 }
 
+/// A group of processes that gets what Ctrl-C sends, also when a test fails.
+struct Interrupted(u32);
+
+impl Drop for Interrupted {
+    fn drop(&mut self) {
+        send_signal("INT", &format!("-{}", self.0));
+    }
+}
+
 /// `make run` and Ctrl-C, as the README says.
 #[test]
 fn make_run_starts_a_server_that_ctrl_c_ends() {
@@ -61,6 +70,7 @@ fn make_run_starts_a_server_that_ctrl_c_ends() {
         .process_group(0)
         .spawn()
         .expect("make is there");
+    let group = Interrupted(make.id());
     let stdout = BufReader::new(make.stdout.take().expect("it is piped"));
     let ready_line = stdout
         .lines()
@@ -70,7 +80,7 @@ fn make_run_starts_a_server_that_ctrl_c_ends() {
     let address = ready_line.split(' ').nth(2).expect("an address");
     let mut peer = Peer::connect(address.parse().expect("an address"));
     assert_eq!(peer.set("k", "1"), 200);
-    send_signal("INT", &format!("-{}", make.id()));
+    drop(group);
     make.wait().expect("it ends");
     peer.assert_closed();
 }

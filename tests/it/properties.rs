@@ -9,7 +9,8 @@ use serde_json::value::RawValue;
 use speicher::protocol::frame::read_frame;
 use speicher::protocol::{Decoder, Encoder, Entry, Json, Key, Reply, Request, Value};
 use speicher::server::Model;
-use speicher::store::Store;
+use speicher::store::shards::Shards;
+use speicher::store::{Discarded, Store};
 
 use crate::harness::*;
 
@@ -173,8 +174,9 @@ proptest! {
 
     /// S1
     #[test]
-    fn the_store_is_a_map(requests in vec(request(), 1..100)) {
+    fn the_store_is_a_map_and_so_are_its_shards(requests in vec(request(), 1..100)) {
         let mut store = Store::default();
+        let shards = Shards::default();
         let mut map = BTreeMap::<String, Vec<u8>>::new();
         for mut request in requests {
             let expected = match &request {
@@ -195,7 +197,9 @@ proptest! {
                     (200, None)
                 }
             };
-            let reply = store.apply(&mut request);
+            let sharded = shards.apply(&mut request.clone(), &mut Discarded::default());
+            let reply = store.apply(&mut request, &mut Discarded::default());
+            prop_assert_eq!(&reply, &sharded);
             let value = match &reply {
                 Reply::Value(value) => Some(value.as_bytes().to_vec()),
                 _ => None,

@@ -37,6 +37,8 @@ fn errors_are_sentences_with_the_limit_and_the_remedy(model: Model) {
     for (payload, words) in [
         ("", ["empty", "\"command\""]),
         ("[]", ["JSON object", "line 1 column 0"]),
+        ("[1 2]", ["JSON object", "line 1 column 0"]),
+        ("{\"a\":1", ["JSON object", "EOF"]),
         ("{}", ["no \"command\"", "SET, GET, DEL and RST"]),
         (r#"{"command":"get"}"#, ["\"get\"", "in capitals"]),
         (r#"{"command":"SET"}"#, ["SET needs a \"key\"", "string"]),
@@ -59,8 +61,19 @@ fn errors_are_sentences_with_the_limit_and_the_remedy(model: Model) {
             assert!(error.contains(word), "{payload}: {error}");
         }
     }
-    let name = "x".repeat(100_000);
-    let reply = peer.ask(format!(r#"{{"command":"{name}"}}"#));
-    let error = reply["error"].as_str().expect("a sentence");
-    assert!(error.len() < 200, "it repeats only the beginning: {error}");
+    // A character that takes six to escape.
+    let text = "\u{7f}".repeat(100_000);
+    for payload in [
+        format!(r#""{text}""#),
+        format!(r#"["{text}"]"#),
+        format!(r#"{{"command":"{text}"}}"#),
+        format!(r#"{{"command":["{text}"]}}"#),
+        format!(r#"{{"command":"GET","key":["{text}"]}}"#),
+        format!(r#"{{"{text}"}}"#),
+        format!(r#"{{"a":{text}}}"#),
+    ] {
+        let reply = peer.ask(payload);
+        let error = reply["error"].as_str().expect("a sentence");
+        assert!(error.len() < 400, "it repeats only a little: {error:.1000}");
+    }
 }

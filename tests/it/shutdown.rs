@@ -3,7 +3,7 @@
 use std::io::{BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,7 +23,7 @@ every_model![
     a_slow_reader_still_gets_all_its_replies,
     a_peer_that_sends_on_while_its_replies_wait_gets_them_all,
     what_a_flooding_peer_sent_before_the_stop_is_answered,
-    a_connection_that_waits_is_answered_before_the_end,
+    a_connection_without_room_is_answered_before_the_end,
     after_the_stop_nobody_is_accepted,
 ];
 
@@ -77,7 +77,7 @@ fn idle_connections_are_closed_at_once(model: Model) {
     let begun = Instant::now();
     server.stop().expect("it stops");
     let elapsed = begun.elapsed();
-    assert!(elapsed < Duration::from_millis(500), "{elapsed:?}");
+    assert!(elapsed < Duration::from_secs(1), "{elapsed:?}");
     for peer in &mut peers {
         peer.assert_closed();
     }
@@ -93,7 +93,7 @@ fn whatever_address_it_listens_on_it_wakes(model: Model) {
         let server = Server::on(address, config(model));
         let begun = Instant::now();
         server.stop().expect("it stops");
-        assert!(begun.elapsed() < Duration::from_millis(500), "{address}");
+        assert!(begun.elapsed() < Duration::from_secs(1), "{address}");
     }
 }
 
@@ -102,84 +102,86 @@ fn it_stops_with_no_descriptor_left(model: Model) {
     let flags = ["--model", model.name(), "--queue-timeout", "1m"];
     let mut server = Process::serve_with_file_limit(40, &flags);
     let mut peers: Vec<_> = (0..60).map(|_| server.connect()).collect();
-    assert_eq!(peers[0].status(get("k")), 404);
+    for peer in &mut peers {
+        peer.send(&framed(get("k")));
+    }
+    assert_eq!(status_of(&peers[0].reply()), 404);
     let begun = Instant::now();
     server.signal("TERM");
     let (status, _) = server.wait();
     assert_eq!(status.code(), Some(0));
     assert!(begun.elapsed() < STOP_TIME_MAX);
+    for peer in &mut peers[1..] {
+        let status = status_of(&peer.reply());
+        assert!(status == 404 || status == 503, "{status}");
+    }
 }
 
-/// What a peer of the stop under load saw.
-struct Seen {
-    sent: u64,
-    answered: u64,
-}
-
-/// Sends numbered SETs of one key, each followed by a GET of it, in bursts;
-/// counts the replies and checks that each belongs to its request.
-fn load(mut stream: TcpStream, key: &str, depth: u64, begun: &AtomicBool) -> Seen {
-    let mut seen = Seen {
-        sent: 0,
-        answered: 0,
-    };
+/// Sends numbered SETs of one key, each followed by a GET of it, in bursts,
+/// and checks that each reply belongs to its request. Counts in `sent` the
+/// pairs that were written, and returns how many were answered.
+fn load(mut stream: TcpStream, key: &str, depth: u64, sent: &AtomicU64) -> u64 {
+    let mut answered = 0;
     loop {
-        let burst: Vec<u8> = (seen.sent..seen.sent + depth)
+        let burst: Vec<u8> = (answered..answered + depth)
             .flat_map(|i| [framed(set(key, &i.to_string())), framed(get(key))].concat())
             .collect();
         if stream.write_all(&burst).is_err() {
-            return seen;
+            return answered;
         }
-        seen.sent += depth;
-        while seen.answered < seen.sent {
+        let written = sent.fetch_add(depth, Ordering::SeqCst) + depth;
+        while answered < written {
             for expected in [
                 r#"{"status_code":200}"#.to_owned(),
-                format!(r#"{{"status_code":200,"value":{}}}"#, seen.answered),
+                format!(r#"{{"status_code":200,"value":{}}}"#, answered),
             ] {
                 match read_frame(&mut stream, usize::MAX) {
                     Ok(Some(payload)) => assert_eq!(payload, expected.as_bytes()),
-                    Ok(None) => return seen,
+                    Ok(None) => return answered,
                     Err(error) => {
                         assert_ne!(
                             error.kind(),
                             ErrorKind::UnexpectedEof,
                             "a reply was cut in two"
                         );
-                        return seen;
+                        return answered;
                     }
                 }
             }
-            seen.answered += 1;
+            answered += 1;
         }
-        begun.store(true, Ordering::Relaxed);
     }
 }
 
-/// S2: no reply is cut or skipped, and nothing unanswered was executed.
+/// S2: no reply is cut, skipped, or missing to what was sent before the stop.
 fn a_stop_under_load_loses_no_reply(model: Model) {
-    for round in 0..10 {
+    for round in 0..4 {
         let server = Server::start(model);
         let address = server.address;
         let loads: Vec<_> = (0..6)
             .map(|i| {
-                let begun = Arc::new(AtomicBool::new(false));
+                let sent = Arc::new(AtomicU64::new(0));
                 let stream = TcpStream::connect(address).expect("it listens");
-                let is_begun = Arc::clone(&begun);
+                let counter = Arc::clone(&sent);
                 let depth = if i % 2 == 0 { 1 } else { 50 };
-                let load = thread::spawn(move || load(stream, &format!("k{i}"), depth, &is_begun));
-                (begun, load)
+                let load = thread::spawn(move || load(stream, &format!("k{i}"), depth, &counter));
+                (sent, load)
             })
             .collect();
-        for (begun, _) in &loads {
-            wait_until("every load is answered", || begun.load(Ordering::Relaxed));
+        for (sent, _) in &loads {
+            wait_until("every load runs", || sent.load(Ordering::SeqCst) > 50);
         }
+        let sent_before: Vec<_> = loads
+            .iter()
+            .map(|(sent, _)| sent.load(Ordering::SeqCst))
+            .collect();
         let begun = Instant::now();
         server.stop().expect("it stops");
         let elapsed = begun.elapsed();
         assert!(elapsed < STOP_TIME_MAX, "round {round}: {elapsed:?}");
-        for (_, load) in loads {
-            let seen = load.join().expect("every reply was the right one");
-            assert!(seen.answered > 0 && seen.sent >= seen.answered);
+        for ((_, load), sent_before) in loads.into_iter().zip(sent_before) {
+            let answered = load.join().expect("every reply was the right one");
+            assert!(answered >= sent_before, "{answered} of {sent_before}");
         }
     }
 }
@@ -188,7 +190,7 @@ fn a_stop_under_load_loses_no_reply(model: Model) {
 fn all_that_was_sent_before_the_stop_is_answered(model: Model) {
     const PIPELINE: usize = 5000;
 
-    for _ in 0..10 {
+    for _ in 0..4 {
         let server = Server::start(model);
         let mut peers: Vec<_> = (0..4).map(|_| server.connect()).collect();
         let bytes = framed(get("k")).repeat(PIPELINE);
@@ -249,7 +251,7 @@ fn a_peer_that_sends_on_while_its_replies_wait_gets_them_all(model: Model) {
 /// S2: a peer sends without a pause and begins to read only after the stop,
 /// when the buffers of both sockets are full in both directions.
 fn what_a_flooding_peer_sent_before_the_stop_is_answered(model: Model) {
-    for _ in 0..5 {
+    for _ in 0..2 {
         let server = Server::start(model);
         let mut peer = server.connect();
         assert_eq!(peer.set("k", &format!("\"{}\"", "v".repeat(3000))), 200);
@@ -281,12 +283,11 @@ fn what_a_flooding_peer_sent_before_the_stop_is_answered(model: Model) {
     }
 }
 
-/// S2, A6: executed if a worker becomes free, else 503.
-fn a_connection_that_waits_is_answered_before_the_end(model: Model) {
+/// S2, A6: executed if there is room, else 503.
+fn a_connection_without_room_is_answered_before_the_end(model: Model) {
     let server = Server::with(Config {
-        workers: 1,
         queue_timeout: PATIENCE,
-        ..config(model)
+        ..room_for(model, 1)
     });
     let mut served = server.connect();
     assert_eq!(served.status(get("k")), 404);

@@ -87,7 +87,8 @@ impl Admission {
             }
         } else {
             drop(state);
-            self.refuser.refuse(stream, self.all_busy());
+            let workers = self.workers;
+            self.refuser.refuse(stream, Reason::QueueFull { workers });
         }
     }
 

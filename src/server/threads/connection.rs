@@ -9,75 +9,17 @@ use std::time::Duration;
 use super::store_thread::{Batch, StoreGone, StoreHandle};
 use super::wakeable::Wakeable;
 use crate::protocol::{Decoder, Encoder, FrameError, Reply, Request};
-use crate::server::pace::Pace;
-use crate::server::socket::{enable_keepalive, is_timeout, linger, unconfirmed_len};
-use crate::server::{Config, Shutdown};
-
-/// The most requests that go to the store together. It bounds what a peer's
-/// pipeline can hold in memory and how long other connections wait.
-const BATCH_LEN_MAX: usize = 1024;
-
-/// Replies are written when this many bytes of them are pending, or when the
-/// batch ends.
-const PENDING_LEN_MAX: usize = 256 << 10;
+use crate::server::end::End;
+use crate::server::limits::{
+    BATCH_LEN_MAX, CONFIRM_TIME_MAX, DRAIN_TIME_MAX, LAST_LOOK_INTERVAL, LAST_LOOKS,
+    PENDING_LEN_MAX,
+};
+use crate::server::pace::{FramePace, Pace};
+use crate::server::socket::{is_timeout, linger, prepare, unconfirmed_len};
+use crate::server::{Config, Shutdown, discard};
 
 /// How often an idle connection's worker looks whether to give back memory.
 const IDLE_TICK: Duration = Duration::from_secs(30);
-
-/// After the server was asked to stop: the longest that a connection is still
-/// read from, if it never has nothing to read.
-const DRAIN_TIME_MAX: Duration = Duration::from_secs(1);
-
-/// After the server was asked to stop: the longest that peers may take for
-/// their last replies. Shorter than the patience with the connection itself.
-const CONFIRM_TIME_MAX: Duration = Duration::from_millis(1400);
-
-/// After the server was asked to stop: how often a connection may have nothing
-/// to read before it counts as having sent all, and how long each look waits.
-const LAST_LOOKS: u32 = 5;
-const LAST_LOOK_INTERVAL: Duration = Duration::from_millis(4);
-
-/// Why a connection ended.
-#[derive(Debug)]
-pub(super) enum End {
-    /// The peer closed its sending side (F7).
-    PeerClosed,
-    /// The server stops (S2).
-    Stopping,
-    /// No frame began within the idle timeout.
-    Idle,
-    /// A frame begun did not finish in time (F8).
-    FrameTimeout,
-    /// The peer did not take its replies in time.
-    WriteTimeout,
-    /// The stream is out of step (F4, F5).
-    OutOfStep(FrameError),
-    /// The store thread has panicked.
-    StoreGone,
-    /// The socket failed.
-    Io(io::Error),
-}
-
-impl fmt::Display for End {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::PeerClosed => f.write_str("closed by the peer"),
-            Self::Stopping => f.write_str("the server stops"),
-            Self::Idle => f.write_str("silent for longer than --idle-timeout"),
-            Self::FrameTimeout => f.write_str("a frame took longer than --frame-timeout"),
-            Self::WriteTimeout => f.write_str("replies not read within --write-timeout"),
-            Self::OutOfStep(error) => error.fmt(f),
-            Self::StoreGone => f.write_str("the store is gone"),
-            Self::Io(error) => error.fmt(f),
-        }
-    }
-}
-
-impl From<io::Error> for End {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
 
 /// Serves the connection until it ends, and says why it did.
 pub(super) fn serve(
@@ -97,7 +39,7 @@ pub(super) fn serve(
         encoder: Encoder::default(),
         batch: Batch::default(),
         bad: Vec::new(),
-        frame: None,
+        frame: FramePace::new(config.frame_timeout),
         read_timeout: Duration::ZERO,
         last_looks: 0,
     };
@@ -141,7 +83,7 @@ struct Connection<'a> {
     /// number of requests before it.
     bad: Vec<(usize, Reply)>,
     /// The pace of the frame that has begun and not ended (F8).
-    frame: Option<Pace>,
+    frame: FramePace,
     /// What the socket's read timeout is set to.
     read_timeout: Duration,
     /// How many of the [`LAST_LOOKS`] have been taken.
@@ -150,10 +92,9 @@ struct Connection<'a> {
 
 impl Connection<'_> {
     fn run(&mut self) -> Result<Never, End> {
-        enable_keepalive(self.stream)?;
-        self.stream.set_nodelay(true)?;
+        prepare(self.stream)?;
         self.stream
-            .set_write_timeout(Some(self.config.write_timeout))?;
+            .set_write_timeout(Some(write_tick(self.config)))?;
         loop {
             // An error of the stream comes after the replies to what was
             // before it.
@@ -171,31 +112,29 @@ impl Connection<'_> {
     fn decode(&mut self) -> Result<bool, FrameError> {
         for _ in 0..BATCH_LEN_MAX {
             match self.decoder.next_frame() {
-                Ok(Some(payload)) => match Request::parse(payload) {
-                    Ok(request) => self.batch.requests.push(request),
-                    Err(error) => self.bad.push((
-                        self.batch.requests.len(),
-                        Reply::BadRequest(error.to_string()),
-                    )),
-                },
-                Ok(None) => {
-                    if self.decoder.buffered() == 0 {
-                        self.frame = None;
-                    } else if self.frame.is_none() || !self.batch_is_empty() {
-                        self.frame = Some(Pace::begin(self.config.frame_timeout));
+                Ok(Some(payload)) => {
+                    self.frame.end();
+                    match Request::parse(payload) {
+                        Ok(request) => self.batch.requests.push(request),
+                        Err(error) => self.push_bad(&error),
                     }
+                }
+                Ok(None) => {
+                    self.frame.wait(self.decoder.buffered());
                     return Ok(false);
                 }
                 Err(error) => {
-                    self.bad.push((
-                        self.batch.requests.len(),
-                        Reply::BadRequest(error.to_string()),
-                    ));
+                    self.push_bad(&error);
                     return Err(error);
                 }
             }
         }
         Ok(true)
+    }
+
+    fn push_bad(&mut self, error: &impl fmt::Display) {
+        let reply = Reply::BadRequest(error.to_string());
+        self.bad.push((self.batch.requests.len(), reply));
     }
 
     fn batch_is_empty(&self) -> bool {
@@ -215,9 +154,14 @@ impl Connection<'_> {
                 .apply(batch)
                 .map_err(|StoreGone| End::StoreGone)?;
         }
+        // Before the first write: a peer that does not read must not keep what
+        // was removed.
+        let count = batch.requests.len();
+        batch.requests.clear();
+        discard(std::mem::take(&mut batch.discarded));
         let mut bad = self.bad.drain(..).peekable();
         let mut good = batch.replies.drain(..);
-        for index in 0..=batch.requests.len() {
+        for index in 0..=count {
             while let Some((_, reply)) = bad.next_if(|(before, _)| *before == index) {
                 self.encoder.push(&reply);
             }
@@ -230,7 +174,6 @@ impl Connection<'_> {
         }
         drop((bad, good));
         write_pending(&mut self.encoder, self.stream, self.config)?;
-        batch.clear();
         self.batch = batch;
         Ok(())
     }
@@ -255,7 +198,7 @@ impl Connection<'_> {
     /// Sets the socket's read timeout, if the one it has would let the peer
     /// overstay by more than an eighth.
     fn limit_next_read(&mut self) -> Result<(), End> {
-        let limit = match self.frame {
+        let limit = match self.frame.pace() {
             Some(frame) => match frame.time_left(self.decoder.buffered()) {
                 Duration::ZERO => return Err(End::FrameTimeout),
                 left => left,
@@ -272,7 +215,7 @@ impl Connection<'_> {
 
     /// A read's timeout was up.
     fn tick(&mut self) -> Result<(), End> {
-        if self.frame.is_none() {
+        if self.frame.pace().is_none() {
             match self.config.idle_timeout {
                 Some(limit) if self.read_timeout >= limit => return Err(End::Idle),
                 _ => {}
@@ -280,6 +223,7 @@ impl Connection<'_> {
             self.decoder.release();
             self.encoder.release();
             self.batch = Batch::default();
+            self.bad = Vec::new();
         }
         // The next limit may be longer than this one was.
         self.read_timeout = Duration::ZERO;
@@ -304,24 +248,28 @@ impl Connection<'_> {
     }
 }
 
+/// How often a blocked write looks whether the peer is late.
+fn write_tick(config: &Config) -> Duration {
+    (config.write_timeout / 8).max(Duration::from_millis(1))
+}
+
 /// Writes what is pending, within the time that the peer has.
-fn write_pending(
-    encoder: &mut Encoder,
-    mut stream: &TcpStream,
-    config: &Config,
-) -> Result<(), End> {
+fn write_pending(encoder: &mut Encoder, stream: &TcpStream, config: &Config) -> Result<(), End> {
     let pace = Pace::begin(config.write_timeout);
     let mut written = 0;
     while encoder.pending() > 0 {
-        match encoder.write_to(&mut stream) {
+        match encoder.write_to(&mut &*stream) {
             Ok(0) => return Err(io::Error::from(ErrorKind::WriteZero).into()),
             Ok(n) => written += n,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if is_timeout(&error) => return Err(End::WriteTimeout),
+            Err(error) if is_timeout(&error) => {}
             Err(error) => return Err(error.into()),
         }
-        if encoder.pending() > 0 && pace.time_left(written).is_zero() {
-            return Err(End::WriteTimeout);
+        if encoder.pending() > 0 {
+            let taken = written.saturating_sub(unconfirmed_len(stream));
+            if pace.time_left(taken).is_zero() {
+                return Err(End::WriteTimeout);
+            }
         }
     }
     Ok(())

@@ -29,15 +29,6 @@ pub(super) struct Batch {
     pub(super) discarded: Discarded,
 }
 
-impl Batch {
-    /// Drops the contents and keeps the vectors.
-    pub(super) fn clear(&mut self) {
-        self.requests.clear();
-        self.replies.clear();
-        self.discarded = Discarded::default();
-    }
-}
-
 /// A batch and the way back to the worker that waits for it.
 struct Errand {
     batch: Batch,
@@ -83,9 +74,9 @@ impl StoreThread {
         let mut store = Store::default();
         Self::start_with(shutdown, move |batch| {
             for request in &mut batch.requests {
-                batch.replies.push(store.apply(request));
+                let reply = store.apply(request, &mut batch.discarded);
+                batch.replies.push(reply);
             }
-            batch.discarded = store.take_discarded();
         })
     }
 
@@ -96,20 +87,16 @@ impl StoreThread {
         let (errands, queue) = bounded::<Errand>(QUEUE_LEN_MAX);
         let broken = Arc::new(AtomicBool::new(false));
         let on_panic = (shutdown.clone(), Arc::clone(&broken));
-        let run = move || {
-            while let Ok(mut errand) = receive(&queue) {
-                apply(&mut errand.batch);
-                let reply_to = errand.reply_to.clone();
-                // The worker waits; if it is gone there is nobody to tell.
-                let _ = reply_to.send(errand);
-            }
-        };
         thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || {
-                if catch_unwind(AssertUnwindSafe(run)).is_err() {
+                let outcome = catch_unwind(AssertUnwindSafe(|| run(&queue, &mut apply)));
+                if outcome.is_err() {
                     let (shutdown, broken) = on_panic;
                     broken.store(true, Ordering::SeqCst);
+                    // Ends the waits for replies. The store itself, which can
+                    // take long to drop, goes after all others know.
+                    drop(queue);
                     shutdown.trigger();
                 }
             })?;
@@ -129,6 +116,16 @@ impl StoreThread {
     /// Whether the thread has panicked.
     pub(super) fn is_broken(&self) -> bool {
         self.broken.load(Ordering::SeqCst)
+    }
+}
+
+/// Executes batches for as long as there is somebody to send them.
+fn run(queue: &Receiver<Errand>, apply: &mut impl FnMut(&mut Batch)) {
+    while let Ok(mut errand) = receive(queue) {
+        apply(&mut errand.batch);
+        let reply_to = errand.reply_to.clone();
+        // The worker waits; if it is gone there is nobody to tell.
+        let _ = reply_to.send(errand);
     }
 }
 

@@ -1,0 +1,79 @@
+//! A store that many threads use at the same time.
+
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::{Discarded, Store};
+use crate::protocol::{Reply, Request};
+
+/// Enough that two threads seldom want the same one, and that a map that
+/// grows holds up few.
+const SHARDS: usize = 64;
+
+/// Stores that each own the keys of some hashes, under a lock each.
+#[derive(Debug)]
+pub struct Shards(Box<[Mutex<Store>]>);
+
+impl Default for Shards {
+    fn default() -> Self {
+        Self((0..SHARDS).map(|_| Mutex::default()).collect())
+    }
+}
+
+impl Shards {
+    /// Executes one request as [`Store::apply`] does.
+    ///
+    /// Each request is atomic, a reset too: it takes every lock before it
+    /// removes anything, so all requests are in one order (S1).
+    pub fn apply(&self, request: &mut Request, discarded: &mut Discarded) -> Reply {
+        let hash = match request {
+            Request::Set { entry } => entry.key_hash(),
+            Request::Get { key } | Request::Delete { key } => key.as_entry().key_hash(),
+            Request::Reset => return self.reset(discarded),
+        };
+        match self.0[shard_of(hash)].lock() {
+            Ok(mut store) => store.apply(request, discarded),
+            Err(_) => broken(),
+        }
+    }
+
+    /// Fails if a panic has left a store in an unknown state.
+    pub fn check(&self) -> io::Result<()> {
+        if self.is_broken() {
+            return Err(io::Error::other(
+                "a panic broke the store, so the entries are lost and nothing more was \
+                 acknowledged; start the server again, and report the panic above",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether a panic has left a store in an unknown state.
+    pub fn is_broken(&self) -> bool {
+        self.0.iter().any(Mutex::is_poisoned)
+    }
+
+    fn reset(&self, discarded: &mut Discarded) -> Reply {
+        // Always in the same order, so that two resets can't lock each other
+        // out.
+        let stores: Result<Vec<MutexGuard<'_, Store>>, PoisonError<_>> =
+            self.0.iter().map(Mutex::lock).collect();
+        let Ok(mut stores) = stores else {
+            return broken();
+        };
+        for store in &mut stores {
+            store.apply(&mut Request::Reset, discarded);
+        }
+        Reply::Done
+    }
+}
+
+/// Takes bits of the hash that std's map uses neither for the bucket, which
+/// are the lowest, nor to tell its entries apart, which are the highest.
+fn shard_of(hash: u64) -> usize {
+    (hash >> 32) as usize % SHARDS
+}
+
+fn broken() -> Reply {
+    Reply::Unavailable("The store is broken; start the server again.".to_owned())
+}
