@@ -1,7 +1,7 @@
 .PHONY: run test baseline check
 
 run:
-	@cargo run --release --quiet -- serve $(ARGS)
+	@cargo run --release -- serve $(ARGS)
 
 test:
 	cargo test
@@ -12,5 +12,6 @@ baseline:
 check: baseline
 	cargo fmt --check
 	cargo clippy --all-targets -- --deny warnings
+	cargo clippy --no-default-features -- --deny warnings
 	$(MAKE) test
 	RUSTDOCFLAGS="--deny warnings" cargo doc --no-deps

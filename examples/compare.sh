@@ -1,42 +1,55 @@
 #!/usr/bin/env bash
-# Interleaved rounds of the same load on speicher, the echo floor, and Redis
-# where it is installed. Prints every figure, in operations per second, and the
-# medians of the ratios in each round. Ends by itself, with all that it started.
-#
-# usage: examples/compare.sh [ROUNDS] [options of the load example]
+# Interleaved rounds of the same load on each model, the echo floor of each way
+# of doing I/O, and Redis where it is installed. Prints every figure, in
+# operations per second, and the medians of the ratios in each round. Ends by
+# itself, with all that it started. Takes the ports 7801 to 7806.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-rounds=${1:-5}
-shift || true
+rounds=${1:-}
+if ! [[ $rounds =~ ^[1-9][0-9]*$ ]]; then
+    echo "usage: examples/compare.sh ROUNDS [OPTIONS], as in" >&2
+    echo "       examples/compare.sh 5 --depth 32 --threads 2; examples/load.rs lists the options" >&2
+    exit 2
+fi
+shift
+for port in 7801 7802 7803 7804 7805 7806; do
+    if (: < "/dev/tcp/127.0.0.1/$port") 2>/dev/null; then
+        echo "port $port is in use; 7801 to 7806 have to be free" >&2
+        exit 1
+    fi
+done
 cargo build --release --quiet --bins --examples
 load=target/release/examples/load
 
 pids=()
-trap 'kill "${pids[@]}" 2>/dev/null || true' EXIT
+figures=$(mktemp)
+trap 'kill "${pids[@]}" 2>/dev/null || true; wait; rm -f "$figures"' EXIT
 start() { "$@" >/dev/null & pids+=($!); }
-start target/release/speicher serve --port 7801
-start target/release/examples/echo 127.0.0.1:7802
+start target/release/speicher serve --port 7801 --model threads
+start target/release/speicher serve --port 7802 --model tokio
+start target/release/speicher serve --port 7803 --model epoll
+start target/release/examples/echo 127.0.0.1:7804 threads
+start target/release/examples/echo 127.0.0.1:7805 epoll
 redis=$(command -v redis-server || true)
-[ -z "$redis" ] || start "$redis" --port 7803 --save "" --appendonly no
+[ -z "$redis" ] || start "$redis" --port 7806 --save "" --appendonly no
 sleep 1
 
+echo "threads tokio epoll echo-threads echo-epoll redis"
 for ((round = 0; round < rounds; round++)); do
-    speicher=$($load 127.0.0.1:7801 "$@")
-    echo=$($load 127.0.0.1:7802 --protocol echo "$@")
-    other=${redis:+$($load 127.0.0.1:7803 --protocol resp "$@")}
-    echo "speicher $speicher echo $echo redis ${other:--}"
-done | awk '
-    function median(values, n,    i, j, v) {
-        for (i = 2; i <= n; i++) {
-            v = values[i]
-            for (j = i - 1; j > 0 && values[j] > v; j--) values[j + 1] = values[j]
-            values[j + 1] = v
-        }
-        return n % 2 ? values[(n + 1) / 2] : (values[n / 2] + values[n / 2 + 1]) / 2
-    }
-    { print; echo[NR] = $2 / $4 }
-    $6 != "-" { redis[++count] = $2 / $6 }
-    END {
-        printf "median of speicher / echo: %.2f\n", median(echo, NR)
-        if (count) printf "median of speicher / redis: %.2f\n", median(redis, count)
-    }'
+    line=()
+    for port in 7801 7802 7803; do line+=("$($load 127.0.0.1:$port "$@")"); done
+    for port in 7804 7805; do line+=("$($load 127.0.0.1:$port --protocol echo "$@")"); done
+    [ -z "$redis" ] || line+=("$($load 127.0.0.1:7806 --protocol resp "$@")")
+    echo "${line[*]}" | tee -a "$figures"
+done
+
+# The median over rounds of column A divided by column B.
+ratio() {
+    awk -v a="$1" -v b="$2" '{ print $a / $b }' "$figures" | sort -n |
+        awk '{ v[NR] = $1 } END { m = int((NR + 1) / 2); printf "%.2f", (v[m] + v[NR + 1 - m]) / 2 }'
+}
+echo "medians of the ratios: to the echo of the same kind, to Redis"
+for model in 1:threads:4 2:tokio:5 3:epoll:5; do
+    IFS=: read -r column name floor <<< "$model"
+    echo "$name $(ratio "$column" "$floor") ${redis:+$(ratio "$column" 6)}"
+done

@@ -1,5 +1,10 @@
 #![doc = include_str!("../ARCHITECTURE.md")]
 
+/// Compiles what the README shows.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub mod protocol;
 pub mod store;
 

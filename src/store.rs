@@ -47,10 +47,12 @@ impl Discarded {
         /// Dropped within about a millisecond.
         const ENTRIES_SMALL: usize = 10_000;
 
-        self.0.iter().any(|removed| match removed {
-            Removed::Entry(entry) => entry.value().len() > 1 << 20,
-            Removed::Entries(entries) => entries.len() > ENTRIES_SMALL,
-        })
+        let entries = self.0.iter().map(|removed| match removed {
+            // Long values are their own mappings, a page at a time.
+            Removed::Entry(entry) => 1 + (entry.value().len() >> 12),
+            Removed::Entries(entries) => entries.len(),
+        });
+        entries.sum::<usize>() > ENTRIES_SMALL
     }
 }
 

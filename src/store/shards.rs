@@ -77,3 +77,31 @@ fn shard_of(hash: u64) -> usize {
 fn broken() -> Reply {
     Reply::Unavailable("The store is broken; start the server again.".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::protocol::{Key, StatusCode};
+
+    #[test]
+    fn after_a_panic_in_a_store_nothing_of_it_is_acknowledged() {
+        let shards = Shards::default();
+        let key = Key::new("k").expect("not empty");
+        let shard = shard_of(key.as_entry().key_hash());
+        thread::scope(|scope| {
+            let holder = scope.spawn(|| {
+                let _store = shards.0[shard].lock().expect("nobody has panicked yet");
+                panic!("the panic of this test");
+            });
+            assert!(holder.join().is_err());
+        });
+        for mut request in [Request::Get { key }, Request::Reset] {
+            let reply = shards.apply(&mut request, &mut Discarded::default());
+            assert_eq!(reply.status_code(), StatusCode::Unavailable);
+        }
+        assert!(shards.is_broken());
+        assert!(shards.check().is_err());
+    }
+}

@@ -141,6 +141,17 @@ impl Peer {
         self.0.write_all(bytes).expect("the server reads");
     }
 
+    /// Sends the bytes in pieces of these lengths, and then the rest.
+    pub fn send_in_pieces(&mut self, bytes: &[u8], lens: &[usize]) {
+        let mut rest = bytes;
+        for len in lens {
+            let (now, later) = rest.split_at((*len).min(rest.len()));
+            self.send(now);
+            rest = later;
+        }
+        self.send(rest);
+    }
+
     /// Sends the payload in a frame and returns the reply.
     pub fn ask(&mut self, payload: impl AsRef<[u8]>) -> Value {
         self.send(&framed(payload));

@@ -13,6 +13,7 @@ use speicher::store::shards::Shards;
 use speicher::store::{Discarded, Store};
 
 use crate::harness::*;
+use crate::requests::PAYLOADS;
 
 every_model![any_chunking_gets_the_same_replies];
 
@@ -209,20 +210,59 @@ proptest! {
     }
 }
 
+/// All clauses in one stream: no model can be told from another by its bytes.
+#[test]
+fn every_model_answers_one_stream_with_the_same_bytes() {
+    let mut stream: Vec<u8> = PAYLOADS.iter().flat_map(|(_, p, _)| framed(p)).collect();
+    let long = format!("\"{}\"", "v".repeat(100_000));
+    for payload in [
+        RST.to_owned(),
+        get("k"),
+        del("k"),
+        set("k", "[ 1.10 ]"),
+        get("k"),
+        String::new(),
+        set("long", &long),
+        get("long"),
+        set("deep", &("[".repeat(513) + &"]".repeat(513))),
+        del("k"),
+        RST.to_owned(),
+        get("long"),
+    ] {
+        stream.extend_from_slice(&framed(payload));
+    }
+    stream.extend_from_slice(b"\xff\xff\xff\xff and whatever follows");
+
+    let models = Model::ALL.into_iter().filter(|model| model.is_built());
+    let servers: Vec<_> = models.map(Server::start).collect();
+    proptest!(ProptestConfig::with_cases(12), |(lens in vec(1_usize..5000, 0..60))| {
+        let replies: Vec<_> = servers
+            .iter()
+            .map(|server| {
+                let mut peer = server.connect();
+                assert_eq!(peer.status(RST), 200);
+                assert_eq!(peer.set("k", "1"), 200);
+                peer.send_in_pieces(&stream, &lens);
+                peer.close_sending_side();
+                let mut replies = Vec::new();
+                peer.0.read_to_end(&mut replies).expect("replies, then the end");
+                replies
+            })
+            .collect();
+        prop_assert!(replies[0].len() > 100_000);
+        for other in &replies[1..] {
+            prop_assert_eq!(&replies[0], other);
+        }
+    });
+}
+
 /// F6
 fn any_chunking_gets_the_same_replies(model: Model) {
     let server = Server::start(model);
     let ask = |frames: &[Vec<u8>], lens: &[usize]| {
         let mut peer = server.connect();
         assert_eq!(peer.status(RST), 200);
-        let bytes = frames.concat();
-        let mut rest = &bytes[..];
-        for len in lens {
-            let (now, later) = rest.split_at((*len).min(rest.len()));
-            peer.send(now);
-            rest = later;
-        }
-        peer.send(rest);
+        peer.send_in_pieces(&frames.concat(), lens);
         frames.iter().map(|_| peer.payload()).collect::<Vec<_>>()
     };
     proptest!(ProptestConfig::with_cases(64), |(

@@ -15,7 +15,7 @@ every_model![
 
 /// What each clause says about a payload; `k` holds 1.
 #[rustfmt::skip]
-const PAYLOADS: &[(&str, &[u8], u64)] = &[
+pub const PAYLOADS: &[(&str, &[u8], u64)] = &[
     ("R1", br#"{"command":"GET","key":"k"}"#, 200),
     ("R1", b" \t\r\n{ \"command\" : \"GET\" , \"key\" : \"k\" } \n", 200),
     ("R1", br#"{"key":"k","command":"GET"}"#, 200),
