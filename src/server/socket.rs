@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 /// The most that is read and dropped while a peer is still sending (F5).
 const LINGER_LEN_MAX: usize = 256 << 20;
 
+/// The most that is dropped at a time.
+const LINGER_ROOM_LEN: usize = 64 << 10;
+
 /// The longest that a peer may go on sending after its last reply (F5).
 const LINGER_TIME_MAX: Duration = Duration::from_secs(5);
 
@@ -61,7 +64,9 @@ impl Linger {
 
     /// Drops what one read brings; whether more may come.
     pub(super) fn drop_some(&mut self, reader: &mut impl Read) -> io::Result<bool> {
-        let n = match reader.read(&mut [0; 32 << 10]) {
+        // On the heap: an array would become part of a worker's stack frame
+        // and be touched for every connection.
+        let n = match reader.read(&mut vec![0; LINGER_ROOM_LEN]) {
             Ok(0) => return Ok(false),
             Ok(n) => n,
             Err(error) if error.kind() == ErrorKind::Interrupted => 0,

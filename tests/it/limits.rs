@@ -15,6 +15,7 @@ every_model![
     there_is_room_again_when_a_connection_ends,
     a_refusal_is_readable_by_a_peer_that_has_sent_a_request,
     an_idle_connection_is_closed_only_if_so_configured,
+    an_idle_connection_takes_little_memory,
     a_peer_that_never_reads_is_held_back_and_then_closed,
     running_out_of_descriptors_neither_spins_nor_stays,
     peers_are_told_when_descriptors_stay_short,
@@ -139,6 +140,23 @@ fn an_idle_connection_is_closed_only_if_so_configured(model: Model) {
     assert!(begun.elapsed() < idle_timeout + Duration::from_secs(1));
 
     assert_eq!(kept.status(get("k")), 404);
+}
+
+/// The goal is 10 KB; the rest is room for builds that are not optimised.
+fn an_idle_connection_takes_little_memory(model: Model) {
+    const CONNECTIONS: u64 = 200;
+    const EACH_KIB_MAX: u64 = 16;
+
+    let server = Process::serve(&["--model", model.name()]);
+    let before = server.memory_kib("VmRSS");
+    let connect = |_| {
+        let mut peer = server.connect();
+        assert_eq!(peer.status(get("k")), 404);
+        peer
+    };
+    let _idle: Vec<_> = (0..CONNECTIONS).map(connect).collect();
+    let grown = server.memory_kib("VmRSS") - before;
+    assert!(grown < CONNECTIONS * EACH_KIB_MAX, "{grown} KiB");
 }
 
 /// F6: pipelining is bounded.
