@@ -175,9 +175,13 @@ impl Decoder {
     /// Takes the buffer from a decoder that has nothing in it, so that many
     /// quiet connections share one.
     pub fn reclaim(&mut self, buffer: &mut Vec<u8>) {
-        if self.buffered() == 0 && buffer.is_empty() {
+        if self.buffered() == 0 {
             (self.start, self.end) = (0, 0);
-            std::mem::swap(&mut self.buffer, buffer);
+            let own = std::mem::take(&mut self.buffer);
+            // If another connection's has come back meanwhile, one is enough.
+            if buffer.is_empty() {
+                *buffer = own;
+            }
         }
     }
 

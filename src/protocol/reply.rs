@@ -191,8 +191,12 @@ impl Encoder {
     /// Takes the buffer from an encoder that has nothing pending, so that many
     /// quiet connections share one.
     pub fn reclaim(&mut self, buffer: &mut Vec<u8>) {
-        if self.pending == 0 && buffer.capacity() == 0 {
-            std::mem::swap(&mut self.tail, buffer);
+        if self.pending == 0 {
+            let own = std::mem::take(&mut self.tail);
+            // If another connection's has come back meanwhile, one is enough.
+            if buffer.capacity() == 0 {
+                *buffer = own;
+            }
         }
     }
 

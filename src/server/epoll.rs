@@ -37,7 +37,8 @@ pub(super) fn serve(
     let cores = thread::available_parallelism()?.get();
     let loops = (0..cores)
         .map(|_| start_loop(&store, config, shutdown))
-        .collect::<io::Result<Vec<_>>>()?;
+        .collect::<io::Result<Vec<_>>>()
+        .inspect_err(|_| shutdown.trigger())?;
 
     // In turn: left to the kernel, they would all land on one loop.
     let mut turns = loops.iter().cycle();
@@ -47,6 +48,8 @@ pub(super) fn serve(
             _ => refuser.refuse(stream, Reason::too_many(config)),
         }
     });
+    // The loops end only when they are told, also if it never began.
+    shutdown.trigger();
     for EventLoop {
         thread, newcomers, ..
     } in loops
@@ -97,6 +100,7 @@ fn start_loop(store: &Arc<Shards>, config: &Config, shutdown: &Shutdown) -> io::
         vacant: Vec::new(),
         deadlines: BTreeSet::new(),
         unfinished: Vec::new(),
+        next_look: Instant::now(),
         scratch: Scratch::default(),
     };
     let shutdown = shutdown.clone();
@@ -133,12 +137,16 @@ struct Runner {
     deadlines: BTreeSet<(Instant, usize)>,
     /// Connections whose turn ended with more to do.
     unfinished: Vec<usize>,
+    /// When the next of the last looks is due, once the server has to stop.
+    next_look: Instant,
     scratch: Scratch,
 }
 
 struct Connection {
     socket: EdgeSocket,
     session: Session,
+    /// Whether it is among the loop's `unfinished`.
+    is_unfinished: bool,
     /// Its entry in the loop's `deadlines`.
     deadline: Option<Instant>,
     log: ConnectionLog,
@@ -178,7 +186,7 @@ impl Runner {
         if !self.unfinished.is_empty() {
             Some(Duration::ZERO)
         } else if self.shutdown.is_triggered() {
-            Some(LAST_LOOK_INTERVAL)
+            Some(self.next_look.saturating_duration_since(Instant::now()))
         } else {
             let (deadline, _) = self.deadlines.first()?;
             Some(deadline.saturating_duration_since(Instant::now()))
@@ -225,6 +233,7 @@ impl Runner {
                 input_ends: false,
             },
             session: Session::new(&self.config),
+            is_unfinished: false,
             deadline: None,
             log,
             _place: place,
@@ -240,7 +249,10 @@ impl Runner {
             // last bytes.
             connection.socket.input_ends |= event.is_read_closed();
             connection.socket.is_drained = false;
-            self.turn(index);
+            // One that is unfinished gets its turn with the others.
+            if !connection.is_unfinished {
+                self.turn(index);
+            }
         }
     }
 
@@ -250,14 +262,21 @@ impl Runner {
             return;
         };
         let Connection {
-            socket, session, ..
+            socket,
+            session,
+            is_unfinished,
+            ..
         } = connection;
+        *is_unfinished = false;
         let (store, scratch) = (&*self.store, &mut self.scratch);
         // A panic closes this one connection.
         let turn = catch_unwind(AssertUnwindSafe(|| session.turn(socket, store, scratch)));
         match turn {
             Ok(Ok(Turn::NotReady)) => self.watch_deadline(index),
-            Ok(Ok(Turn::Again)) => self.unfinished.push(index),
+            Ok(Ok(Turn::Again)) => {
+                *is_unfinished = true;
+                self.unfinished.push(index);
+            }
             Ok(Err(end)) => self.close(index, &end),
             Err(_) => self.close(index, &End::Panicked),
         }
@@ -289,12 +308,9 @@ impl Runner {
             self.deadlines.pop_first();
             if let Some(connection) = &mut self.connections[index] {
                 connection.deadline = None;
-                match connection.session.deadline() {
-                    Some(deadline) if deadline <= now => {
-                        let end = connection.session.late();
-                        self.close(index, &end);
-                    }
-                    _ => self.watch_deadline(index),
+                match connection.session.late(&connection.socket) {
+                    Some(end) => self.close(index, &end),
+                    None => self.watch_deadline(index),
                 }
             }
         }
@@ -302,6 +318,11 @@ impl Runner {
 
     /// Gives every connection a turn after the server was asked to stop.
     fn last_looks(&mut self) {
+        let now = Instant::now();
+        if now < self.next_look {
+            return;
+        }
+        self.next_look = now + LAST_LOOK_INTERVAL;
         for index in 0..self.connections.len() {
             let Some(connection) = &mut self.connections[index] else {
                 continue;

@@ -24,8 +24,10 @@ pub(super) trait Socket: Read + Write + AsFd {
     fn end_output(&mut self) -> io::Result<()>;
 }
 
-/// Turns of the inner loop before other connections get theirs.
-const ROUNDS_MAX: usize = 16;
+/// Batches that are executed, and reads, before other connections get their
+/// turns. More made those wait: 200 ms behind two peers that only pipeline.
+const BATCHES_PER_TURN: usize = 2;
+const READS_PER_TURN: usize = 8;
 
 /// Buffers for the sessions of one thread. A session has them during its
 /// turn, and keeps them only if the turn ends with bytes in them.
@@ -48,18 +50,23 @@ pub(super) enum Turn {
 #[derive(Debug)]
 struct Writing {
     pace: Pace,
-    /// Bytes written since, and how many of them the peer has confirmed.
-    written: usize,
+    /// Bytes that were unconfirmed at its begin or have been written since.
+    sent: usize,
+    /// How many of those the peer had confirmed when that was last looked at.
     taken: usize,
 }
 
 impl Writing {
-    fn begin(write_timeout: Duration) -> Self {
+    fn begin(write_timeout: Duration, socket: &impl AsFd) -> Self {
         Self {
             pace: Pace::begin(write_timeout),
-            written: 0,
+            sent: unconfirmed_len(socket),
             taken: 0,
         }
+    }
+
+    fn look(&mut self, socket: &impl AsFd) {
+        self.taken = self.sent.saturating_sub(unconfirmed_len(socket));
     }
 }
 
@@ -129,8 +136,16 @@ impl Session {
     }
 
     /// How the connection ends now that its [`deadline`](Self::deadline) is
-    /// past.
-    pub(super) fn late(&self) -> End {
+    /// past; `None` if a closer look shows that it is not.
+    pub(super) fn late(&mut self, socket: &impl AsFd) -> Option<End> {
+        if let Some(writing) = &mut self.writing {
+            writing.look(socket);
+        }
+        let is_past = self.deadline().is_some_and(|at| at <= Instant::now());
+        is_past.then(|| self.lateness())
+    }
+
+    fn lateness(&self) -> End {
         match (&self.linger, self.out_of_step, &self.writing) {
             (Some(_), Some(error), _) => End::OutOfStep(error),
             (_, _, Some(_)) => End::WriteTimeout,
@@ -151,7 +166,9 @@ impl Session {
     ) -> Result<(), End> {
         let may_read = self.last_looks < LAST_LOOKS && shutdown.elapsed() < DRAIN_TIME_MAX;
         if may_read {
-            if self.turn(socket, store, scratch)? == Turn::NotReady {
+            let turn = self.turn(socket, store, scratch)?;
+            // A turn that was held up by its replies has not looked.
+            if turn == Turn::NotReady && self.encoder.pending() == 0 {
                 self.last_looks += 1;
             }
         } else if shutdown.elapsed() > CONFIRM_TIME_MAX {
@@ -165,18 +182,25 @@ impl Session {
     }
 
     fn rounds<S: Socket>(&mut self, socket: &mut S, store: &Shards) -> Result<Turn, End> {
-        for _ in 0..ROUNDS_MAX {
+        let (mut batches, mut reads) = (0, 0);
+        loop {
             if !self.write(socket)? {
                 return Ok(Turn::NotReady);
             }
             if let Some(error) = self.out_of_step {
                 return self.drop_the_rest(socket, End::OutOfStep(error));
             }
-            if !self.execute(store) && !self.read(socket)? {
+            if batches == BATCHES_PER_TURN || reads == READS_PER_TURN {
+                return Ok(Turn::Again);
+            }
+            if self.execute(store) {
+                batches += 1;
+            } else if self.read(socket)? {
+                reads += 1;
+            } else {
                 return Ok(Turn::NotReady);
             }
         }
-        Ok(Turn::Again)
     }
 
     /// Writes what is pending; whether the socket has taken all of it.
@@ -186,20 +210,25 @@ impl Session {
                 Ok(0) => return Err(io::Error::from(ErrorKind::WriteZero).into()),
                 Ok(n) => {
                     if let Some(writing) = &mut self.writing {
-                        writing.written += n;
+                        writing.sent += n;
                     }
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    let begin = || Writing::begin(self.write_timeout);
-                    let writing = self.writing.get_or_insert_with(begin);
-                    writing.taken = writing.written.saturating_sub(unconfirmed_len(socket));
+                    let begin = || Writing::begin(self.write_timeout, socket);
+                    self.writing.get_or_insert_with(begin).look(socket);
                     return Ok(false);
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        self.writing = None;
+        if self.writing.take().is_some() {
+            // The time that the peer took to read counts neither as silence
+            // nor against the frame that came meanwhile.
+            self.active_at = self.idle_timeout.map(|_| Instant::now());
+            self.frame.end();
+            self.frame.wait(self.decoder.buffered());
+        }
         Ok(true)
     }
 

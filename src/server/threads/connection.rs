@@ -102,6 +102,9 @@ impl Connection<'_> {
             self.answer()?;
             let more = decoded.map_err(End::OutOfStep)?;
             if !more {
+                // After the replies: the time that the peer took to read them
+                // does not count against the frame that it has begun.
+                self.frame.wait(self.decoder.buffered());
                 self.read()?;
             }
         }
@@ -119,10 +122,7 @@ impl Connection<'_> {
                         Err(error) => self.push_bad(&error),
                     }
                 }
-                Ok(None) => {
-                    self.frame.wait(self.decoder.buffered());
-                    return Ok(false);
-                }
+                Ok(None) => return Ok(false),
                 Err(error) => {
                     self.push_bad(&error);
                     return Err(error);
