@@ -7,7 +7,7 @@ test:
 	cargo test
 
 baseline:
-	cargo build --release --no-default-features
+	cargo build --release --no-default-features --target-dir target/baseline
 
 check: baseline
 	cargo fmt --check
