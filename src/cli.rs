@@ -22,15 +22,10 @@ const EXIT_ABSENT: u8 = 1;
 /// The command line is wrong, or the command could not be carried out.
 const EXIT_TROUBLE: u8 = 2;
 
-/// The speicher command, read from its arguments.
-pub(crate) struct Speicher {
-    pub(crate) command: Command,
-}
-
 /// Reads the command line; where that is all there is to do, for `--help`,
 /// `--version` and mistakes, prints what there is to say and returns the exit
 /// code: 0, or 2 for a mistake.
-pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Speicher, ExitCode> {
+pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, ExitCode> {
     let args: Vec<String> = args
         .skip(1)
         .map(|arg| arg.into_string())
@@ -45,12 +40,9 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Speicher, Ex
     if top.version {
         return Err(show(concat!("speicher ", env!("CARGO_PKG_VERSION"))));
     }
-    match top.command {
-        Some(command) => Ok(Speicher { command }),
-        None => Err(trouble(
-            "say what to do: serve, set, get, delete or reset; speicher --help tells more",
-        )),
-    }
+    top.command.ok_or_else(|| {
+        trouble("say what to do: serve, set, get, delete or reset; speicher --help tells more")
+    })
 }
 
 /// argh's words about a mistake, and where to read on.

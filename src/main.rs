@@ -5,15 +5,12 @@ mod cli;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let speicher = match cli::parse(std::env::args_os()) {
-        Ok(speicher) => speicher,
-        Err(exit_code) => return exit_code,
-    };
-    match speicher.command {
-        cli::Command::Serve(serve) => serve.run(),
-        cli::Command::Set(set) => set.run(),
-        cli::Command::Get(get) => get.run(),
-        cli::Command::Delete(delete) => delete.run(),
-        cli::Command::Reset(reset) => reset.run(),
+    match cli::parse(std::env::args_os()) {
+        Ok(cli::Command::Serve(serve)) => serve.run(),
+        Ok(cli::Command::Set(set)) => set.run(),
+        Ok(cli::Command::Get(get)) => get.run(),
+        Ok(cli::Command::Delete(delete)) => delete.run(),
+        Ok(cli::Command::Reset(reset)) => reset.run(),
+        Err(exit_code) => exit_code,
     }
 }

@@ -4,6 +4,7 @@ pub mod shards;
 
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
+use std::io;
 
 use crate::protocol::{Entry, Reply, Request};
 
@@ -60,6 +61,14 @@ impl Discarded {
 enum Removed {
     Entry(Entry),
     Entries(Entries),
+}
+
+/// What a server fails with whose store has panicked.
+pub(crate) fn broken_error() -> io::Error {
+    io::Error::other(
+        "a panic broke the store, so the entries are lost and nothing more was acknowledged; \
+         start the server again, and report the panic above",
+    )
 }
 
 impl Store {

@@ -14,6 +14,7 @@ use std::thread;
 use super::limits::STOP_PATIENCE;
 use super::log::ConnectionLog;
 use super::{Config, Shutdown, accept};
+use crate::store::broken_error;
 use admission::Admission;
 use store_thread::StoreThread;
 use wakeable::Wakeable;
@@ -48,10 +49,7 @@ pub(super) fn serve(
     let _ = usher.join();
     accepted?;
     if store.is_broken() {
-        return Err(io::Error::other(
-            "the store thread panicked, so the entries are lost and nothing more was \
-             acknowledged; start the server again, and report the panic above",
-        ));
+        return Err(broken_error());
     }
     Ok(())
 }

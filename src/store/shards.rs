@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{Discarded, Store};
+use super::{Discarded, Store, broken_error};
 use crate::protocol::{Reply, Request};
 
 /// Enough that two threads seldom want the same one, and that a map that
@@ -40,10 +40,7 @@ impl Shards {
     /// Fails if a panic has left a store in an unknown state.
     pub fn check(&self) -> io::Result<()> {
         if self.is_broken() {
-            return Err(io::Error::other(
-                "a panic broke the store, so the entries are lost and nothing more was \
-                 acknowledged; start the server again, and report the panic above",
-            ));
+            return Err(broken_error());
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! What a worker does with its connection, from its first byte to its last.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::net::{Shutdown as Side, TcpStream};
@@ -67,8 +68,6 @@ fn wait_until_confirmed(stream: &TcpStream, shutdown: &Shutdown) {
     }
 }
 
-enum Never {}
-
 struct Connection<'a> {
     /// For reads that wait.
     wakeable: &'a Wakeable,
@@ -91,7 +90,7 @@ struct Connection<'a> {
 }
 
 impl Connection<'_> {
-    fn run(&mut self) -> Result<Never, End> {
+    fn run(&mut self) -> Result<Infallible, End> {
         prepare(self.stream)?;
         self.stream
             .set_write_timeout(Some(write_tick(self.config)))?;
