@@ -1,5 +1,7 @@
 //! The command line: one file per subcommand.
 
+#[cfg(feature = "conformance")]
+mod conform;
 mod delete;
 mod get;
 mod reset;
@@ -41,24 +43,38 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Exi
         return Err(show(concat!("speicher ", env!("CARGO_PKG_VERSION"))));
     }
     top.command.ok_or_else(|| {
-        trouble("say what to do: serve, set, get, delete or reset; speicher --help tells more")
+        trouble(format_args!(
+            "say what to do: {}; speicher --help tells more",
+            COMMANDS.join(", ")
+        ))
     })
 }
+
+/// The commands of this build.
+const COMMANDS: &[&str] = &[
+    "serve",
+    "set",
+    "get",
+    "delete",
+    "reset",
+    #[cfg(feature = "conformance")]
+    "conform",
+];
 
 /// argh's words about a mistake, and where to read on.
 fn mistake(output: &str, command: Option<&str>) -> String {
     let output = output.replace(SHIELD, "");
     let output = output.split_whitespace().collect::<Vec<_>>().join(" ");
     match command {
-        Some("serve" | "set" | "get" | "delete" | "reset") => {
-            let command = command.unwrap_or_default();
+        Some(command) if COMMANDS.contains(&command) => {
             format!("{output}; speicher {command} --help shows how")
         }
         Some("del") => "there is no command del; it is called delete".to_owned(),
         Some("rst") => "there is no command rst; it is called reset".to_owned(),
         _ => format!(
-            "{output}; the commands are serve, set, get, delete and reset, their options come \
-             after them, and speicher --help tells more"
+            "{output}; the commands are {}, their options come after them, and speicher --help \
+             tells more",
+            COMMANDS.join(", ")
         ),
     }
 }
@@ -90,6 +106,8 @@ pub(crate) enum Command {
     Get(get::Get),
     Delete(delete::Delete),
     Reset(reset::Reset),
+    #[cfg(feature = "conformance")]
+    Conform(conform::Conform),
 }
 
 /// Stands before an argument that begins with a dash and is no option; no

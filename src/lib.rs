@@ -11,3 +11,6 @@ pub mod store;
 pub mod server;
 
 pub mod client;
+
+#[cfg(feature = "conformance")]
+pub mod conformance;

@@ -11,6 +11,8 @@ fn main() -> ExitCode {
         Ok(cli::Command::Get(get)) => get.run(),
         Ok(cli::Command::Delete(delete)) => delete.run(),
         Ok(cli::Command::Reset(reset)) => reset.run(),
+        #[cfg(feature = "conformance")]
+        Ok(cli::Command::Conform(conform)) => conform.run(),
         Err(exit_code) => exit_code,
     }
 }

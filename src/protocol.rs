@@ -5,7 +5,7 @@
 
 mod entry;
 pub mod frame;
-mod object;
+pub(crate) mod object;
 pub mod reply;
 pub mod request;
 pub mod value;

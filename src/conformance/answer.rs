@@ -1,0 +1,68 @@
+//! A reply, read as strictly as clause A1 says and no more.
+
+use serde_json::value::RawValue;
+
+use super::Failure;
+use crate::protocol::object::members;
+
+/// The longest excerpt of a reply in a sentence, in characters.
+const EXCERPT_LEN: usize = 120;
+
+/// The payload of a reply.
+pub(crate) struct Answer {
+    pub(crate) status: u64,
+    /// The text of `value`, where there is one.
+    pub(crate) value: Option<String>,
+    /// The sentence of `error`, where there is one.
+    pub(crate) error: Option<String>,
+    text: String,
+}
+
+impl Answer {
+    /// Fails unless the payload is a JSON object with a `status_code` that a
+    /// client can take for an answer (A1, A5).
+    pub(crate) fn read(payload: &[u8]) -> Result<Self, Failure> {
+        let wrong =
+            |got: String| Failure::new("a JSON object with a status_code of 200, 4xx or 5xx", got);
+        let text = std::str::from_utf8(payload)
+            .map_err(|error| wrong(format!("a payload that is not UTF-8: {error}")))?;
+        let [status, value, error] = members(text, &["status_code", "value", "error"])
+            .map_err(|error| wrong(format!("{}: {error}", excerpt(text))))?;
+        // A number is a number, whether it is written 200, 200.0 or 2e2.
+        let status = status.and_then(|status| serde_json::from_str::<f64>(status.get()).ok());
+        let mut legal = std::iter::once(200).chain(400..600);
+        let status = legal.find(|&legal| status == Some(legal as f64));
+        Ok(Self {
+            status: status.ok_or_else(|| wrong(excerpt(text)))?,
+            value: value.map(|value| value.get().to_owned()),
+            error: error.and_then(sentence),
+            text: text.to_owned(),
+        })
+    }
+
+    /// Fails unless the reply has the status.
+    pub(crate) fn with_status(self, status: u64) -> Result<Self, Failure> {
+        match self.status == status {
+            true => Ok(self),
+            false => Err(self.instead_of(format!("status_code {status}"))),
+        }
+    }
+
+    /// That this reply came in place of what was expected.
+    pub(crate) fn instead_of(&self, expected: String) -> Failure {
+        Failure::new(expected, excerpt(&self.text))
+    }
+}
+
+fn sentence(error: &RawValue) -> Option<String> {
+    serde_json::from_str(error.get()).ok()
+}
+
+/// The begin of a text, and how long all of it is.
+pub(crate) fn excerpt(text: &str) -> String {
+    let start: String = text.chars().take(EXCERPT_LEN).collect();
+    if start.len() == text.len() {
+        return start;
+    }
+    format!("{start}... ({} bytes)", text.len())
+}

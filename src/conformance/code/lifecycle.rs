@@ -1,0 +1,314 @@
+//! The server as a process: how it ends, starts again, and what it keeps.
+
+use std::process::ExitStatus;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use super::super::Failure;
+use super::super::case::{Case, Kind, Level};
+use super::super::link::Link;
+use super::super::process::Process;
+use super::super::trial::Trial;
+use super::{PING, RST, case, del, get, set};
+
+/// How long a server may take to end. Those that wait for their clients to
+/// hang up never do.
+const ENDS_WITHIN: Duration = Duration::from_secs(5);
+
+pub(super) fn cases() -> Vec<Case> {
+    let long = Duration::from_secs(20);
+    let of_process = |case: Case| case.of_kind(Kind::OwnProcess).within(long);
+    [
+        case(
+            "lifecycle/sigterm-ends",
+            Level::Must,
+            &["S2"],
+            "SIGTERM ends the process, also while clients are connected.",
+            |trial| ends_at(trial, Signal::SIGTERM).map(|_| String::new()),
+        ),
+        case(
+            "lifecycle/sigint-ends",
+            Level::Must,
+            &["S2"],
+            "SIGINT ends the process, also while clients are connected.",
+            |trial| ends_at(trial, Signal::SIGINT).map(|_| String::new()),
+        ),
+        case(
+            "lifecycle/sigterm-exit-code",
+            Level::Should,
+            &["S2"],
+            "After SIGTERM the exit code is 0.",
+            |trial| exit_code(trial, Signal::SIGTERM),
+        ),
+        case(
+            "lifecycle/sigint-exit-code",
+            Level::Should,
+            &["S2"],
+            "After SIGINT the exit code is 0.",
+            |trial| exit_code(trial, Signal::SIGINT),
+        ),
+        case(
+            "lifecycle/answers-what-was-received",
+            Level::Should,
+            &["S2"],
+            "Requests that were received before the signal are answered.",
+            answers_what_was_received,
+        ),
+        case(
+            "lifecycle/accepts-no-more",
+            Level::Should,
+            &["S2"],
+            "After the signal, new clients find nobody.",
+            accepts_no_more,
+        ),
+        case(
+            "lifecycle/second-signal",
+            Level::Should,
+            &["S2"],
+            "A second signal ends the process at once, with exit code 130, when it is still \
+             waiting for a client.",
+            second_signal,
+        ),
+        case(
+            "lifecycle/starts-again",
+            Level::Should,
+            &["S3"],
+            "The server can be started again on its port at once, and is empty.",
+            starts_again,
+        ),
+        case(
+            "lifecycle/descriptors",
+            Level::Should,
+            &["F7"],
+            "Connections that have ended leave no descriptors behind.",
+            descriptors,
+        ),
+        case(
+            "lifecycle/memory-of-entries",
+            Level::Should,
+            &["S1"],
+            "Memory does not grow when entries are stored and removed over and over.",
+            memory_of_entries,
+        ),
+        case(
+            "lifecycle/memory-of-announcements",
+            Level::Should,
+            &["F5"],
+            "Lengths that are only announced take no memory.",
+            memory_of_announcements,
+        ),
+    ]
+    .into_iter()
+    .map(of_process)
+    .collect()
+}
+
+/// Sends the signal while a client is connected, and waits for the end.
+fn ends_at(trial: &mut Trial, signal: Signal) -> Result<ExitStatus, Failure> {
+    trial.link("a")?.expect(PING, 404)?;
+    trial.note("process", signal.as_str());
+    let process = trial.process()?;
+    process.signal(signal);
+    ended(process)
+}
+
+fn ended(process: &mut Process) -> Result<ExitStatus, Failure> {
+    process.wait(Instant::now() + ENDS_WITHIN).ok_or_else(|| {
+        let expected = format!("the process ends within {} s", ENDS_WITHIN.as_secs());
+        Failure::new(expected, format!("it goes on{}", process.printed()))
+    })
+}
+
+fn exit_code(trial: &mut Trial, signal: Signal) -> Result<String, Failure> {
+    let status = ends_at(trial, signal)?;
+    match status.success() {
+        true => Ok(String::new()),
+        false => Err(Failure::new("exit code 0", status.to_string())),
+    }
+}
+
+fn answers_what_was_received(trial: &mut Trial) -> Result<String, Failure> {
+    const REQUESTS: usize = 500;
+
+    let mut links = Vec::new();
+    for _ in 0..4 {
+        let mut link = trial.connect("client")?;
+        link.expect(PING, 404)?;
+        links.push(link);
+    }
+    for link in &mut links {
+        link.send(&super::super::link::framed(PING.as_bytes()).repeat(REQUESTS));
+    }
+    trial.note("process", "SIGTERM");
+    trial.process()?.signal(Signal::SIGTERM);
+    for link in &mut links {
+        for count in 0..REQUESTS {
+            link.answer()
+                .and_then(|answer| answer.with_status(404))
+                .map_err(|failure| {
+                    let expected = format!("{REQUESTS} replies to as many requests");
+                    Failure::new(expected, format!("{count}, and then {}", failure.got))
+                })?;
+        }
+    }
+    ended(trial.process()?)?;
+    Ok(String::new())
+}
+
+fn accepts_no_more(trial: &mut Trial) -> Result<String, Failure> {
+    ends_at(trial, Signal::SIGTERM)?;
+    match trial.connect("late") {
+        Err(_) => Ok(String::new()),
+        Ok(_) => Err(Failure::new("a refused connection", "it was accepted")),
+    }
+}
+
+/// A client that does not read keeps the server from ending, for a while. One
+/// that ends at once all the same has nothing to be interrupted in.
+fn second_signal(trial: &mut Trial) -> Result<String, Failure> {
+    let value = format!("\"{}\"", "x".repeat(1 << 20));
+    let key = trial.key().to_owned();
+    trial.link("a")?.expect(set(&key, &value), 200)?;
+    let requests = super::super::link::framed(get(&key).as_bytes()).repeat(64);
+    let socket = std::net::TcpStream::connect(trial.address());
+    let mut socket = socket.map_err(|error| Failure::new("a connection", error.to_string()))?;
+    let sent = std::io::Write::write_all(&mut socket, &requests);
+    sent.map_err(|error| Failure::new("the server reads", error.to_string()))?;
+    thread::sleep(Duration::from_millis(100));
+    let process = trial.process()?;
+    process.signal(Signal::SIGTERM);
+    thread::sleep(Duration::from_millis(200));
+    if process.ended().is_some() {
+        return Ok("it ended at the first".to_owned());
+    }
+    process.signal(Signal::SIGTERM);
+    let at_once = Instant::now() + Duration::from_secs(1);
+    match process.wait(at_once) {
+        Some(status) if status.code() == Some(130) => Ok(String::new()),
+        Some(status) => Err(Failure::new("exit code 130", status.to_string())),
+        None => Err(Failure::new("the process ends within 1 s", "it goes on")),
+    }
+}
+
+fn starts_again(trial: &mut Trial) -> Result<String, Failure> {
+    let key = trial.key().to_owned();
+    trial.link("a")?.expect(set(&key, "1"), 200)?;
+    let restarted = trial.process()?.restart();
+    restarted.map_err(|error| Failure::new("the server starts on the same port", error))?;
+    trial.link("b")?.expect(get(&key), 404)?;
+    Ok(String::new())
+}
+
+fn descriptors(trial: &mut Trial) -> Result<String, Failure> {
+    /// What a runtime may open for itself meanwhile.
+    const SPARE: usize = 20;
+
+    fn some_connections(trial: &mut Trial) -> Result<(), Failure> {
+        for index in 0..100 {
+            let mut link = trial.connect("short-lived")?;
+            match index % 3 {
+                0 => drop(link.expect(PING, 404)?),
+                1 => link.send(&[0, 0]),
+                _ => {
+                    link.half_close();
+                    link.expect_close()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    some_connections(trial)?;
+    let Some(before) = trial.process()?.descriptors() else {
+        return Ok("this system does not tell how many are open".to_owned());
+    };
+    some_connections(trial)?;
+    some_connections(trial)?;
+    let begun = Instant::now();
+    loop {
+        let now = trial.process()?.descriptors().unwrap_or(0);
+        if now <= before + SPARE {
+            return Ok(String::new());
+        }
+        if begun.elapsed() > ENDS_WITHIN {
+            return Err(Failure::new(
+                format!("about {before} open descriptors, as before 200 more connections"),
+                format!("{now}"),
+            ));
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn memory_of_entries(trial: &mut Trial) -> Result<String, Failure> {
+    /// Of 24 MB that were stored and removed in each round.
+    const GROWTH_MAX: u64 = 48 << 20;
+
+    let Some(_) = trial.process()?.memory() else {
+        return Ok("this system does not tell how much there is".to_owned());
+    };
+    let key = trial.key().to_owned();
+    let value = format!("\"{}\"", "x".repeat(8000));
+    let round = |link: &mut Link| -> Result<(), Failure> {
+        for index in 0..3000 {
+            link.expect(set(&format!("{key}-{index}"), &value), 200)?;
+        }
+        for index in 0..1500 {
+            link.expect(del(&format!("{key}-{index}")), 200)?;
+        }
+        link.expect(RST, 200).map(drop)
+    };
+    // The first rounds fill what allocators and runtimes keep for later.
+    for _ in 0..2 {
+        round(trial.link("a")?)?;
+    }
+    let before = trial.process()?.memory().unwrap_or(0);
+    for _ in 0..5 {
+        round(trial.link("a")?)?;
+    }
+    let growth = trial
+        .process()?
+        .memory()
+        .unwrap_or(0)
+        .saturating_sub(before);
+    no_more_than(growth, GROWTH_MAX, "after 120 MB were stored and removed")
+}
+
+fn memory_of_announcements(trial: &mut Trial) -> Result<String, Failure> {
+    const GROWTH_MAX: u64 = 128 << 20;
+
+    let Some(before) = trial.process()?.memory() else {
+        return Ok("this system does not tell how much there is".to_owned());
+    };
+    let mut links = Vec::new();
+    for _ in 0..32 {
+        let mut link = trial.connect("announces 32 MiB")?;
+        link.send(&(32_i32 << 20).to_be_bytes());
+        link.send(b"{");
+        links.push(link);
+    }
+    trial.link("a")?.expect(PING, 404)?;
+    thread::sleep(Duration::from_millis(300));
+    let growth = trial
+        .process()?
+        .memory()
+        .unwrap_or(0)
+        .saturating_sub(before);
+    no_more_than(
+        growth,
+        GROWTH_MAX,
+        "for 32 frames of 32 MiB that did not come",
+    )
+}
+
+fn no_more_than(growth: u64, limit: u64, when: &str) -> Result<String, Failure> {
+    match growth <= limit {
+        true => Ok(String::new()),
+        false => Err(Failure::new(
+            format!("at most {} MiB more memory {when}", limit >> 20),
+            format!("{} MiB more", growth >> 20),
+        )),
+    }
+}

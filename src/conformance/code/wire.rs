@@ -1,0 +1,65 @@
+//! How the bytes of a reply leave the server.
+
+use super::super::Failure;
+use super::super::case::{Case, Level};
+use super::super::trial::Trial;
+use super::{PING, case};
+use crate::protocol::frame::HEADER_LEN;
+
+/// How often to look: two writes can arrive together by chance.
+const LOOKS: usize = 300;
+
+pub(super) fn cases() -> Vec<Case> {
+    vec![
+        case(
+            "reply/header-arrives-whole",
+            Level::Client,
+            &["F2"],
+            "The four bytes of a reply's header arrive together: the client of 2013 asks for \
+             them once.",
+            header_arrives_whole,
+        ),
+        case(
+            "reply/one-write",
+            Level::Should,
+            &["F2"],
+            "A reply's header and payload are written at once.",
+            one_write,
+        ),
+    ]
+}
+
+fn header_arrives_whole(trial: &mut Trial) -> Result<String, Failure> {
+    for _ in 0..LOOKS {
+        let (piece, _) = first_piece(trial)?;
+        if piece < HEADER_LEN {
+            return Err(Failure::new(
+                "the 4 bytes of a reply's header at once",
+                format!("{piece} of them, and the rest later"),
+            ));
+        }
+    }
+    Ok(String::new())
+}
+
+fn one_write(trial: &mut Trial) -> Result<String, Failure> {
+    for _ in 0..LOOKS {
+        let (piece, whole) = first_piece(trial)?;
+        if piece < whole {
+            return Err(Failure::new(
+                format!("a reply of {whole} bytes in one piece"),
+                format!("{piece} bytes, and the rest later"),
+            ));
+        }
+    }
+    Ok(String::new())
+}
+
+/// Asks, and returns how many bytes of the reply came first, and of how many.
+fn first_piece(trial: &mut Trial) -> Result<(usize, usize), Failure> {
+    let link = trial.link("a")?;
+    link.send_frame(PING);
+    let piece = link.first_piece()?;
+    let payload = link.payload()?;
+    Ok((piece, HEADER_LEN + payload.len()))
+}

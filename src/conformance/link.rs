@@ -1,0 +1,270 @@
+//! A connection to the server under test, which remembers what went over it.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+
+use super::Failure;
+use super::answer::Answer;
+use super::transcript::{Event, Transcript};
+use crate::protocol::frame::{self, HEADER_LEN};
+
+/// Bytes asked of the socket at once.
+const READ_LEN: usize = 64 << 10;
+
+/// A connection that never waits beyond its case's deadline.
+///
+/// While it sends it also takes in what comes, so that a server which answers
+/// each request at once and this peer never wait for each other.
+pub(crate) struct Link {
+    name: String,
+    stream: TcpStream,
+    deadline: Instant,
+    transcript: Transcript,
+    inbox: Vec<u8>,
+    end: Option<End>,
+}
+
+/// How the server ended its side.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Closed,
+    Reset,
+}
+
+impl Link {
+    pub(crate) fn connect(
+        name: &str,
+        address: SocketAddr,
+        deadline: Instant,
+        transcript: &Transcript,
+    ) -> Result<Self, Failure> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let stream = TcpStream::connect_timeout(&address, left.max(Duration::from_millis(1)))
+            .and_then(|stream| {
+                stream.set_nodelay(true)?;
+                stream.set_nonblocking(true)?;
+                Ok(stream)
+            })
+            .map_err(|error| {
+                Failure::new(
+                    "the server accepts a connection",
+                    format!("connect: {error}"),
+                )
+            })?;
+        transcript.add(name, Event::Connected);
+        Ok(Self {
+            name: name.to_owned(),
+            stream,
+            deadline,
+            transcript: transcript.clone(),
+            inbox: Vec::new(),
+            end: None,
+        })
+    }
+
+    /// Moves the deadline, for a case that waits for less than all its time.
+    pub(crate) fn until(&mut self, deadline: Instant) {
+        self.deadline = deadline;
+    }
+
+    /// Sends the bytes, as far as the server takes them. Whether it took all
+    /// shows in its replies, which are what a case is about.
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        while !rest.is_empty() && self.end != Some(End::Reset) {
+            match self.stream.write(rest) {
+                Ok(sent) => {
+                    self.transcript.add(&self.name, Event::sent(&rest[..sent]));
+                    rest = &rest[sent..];
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if !self.wait(PollFlags::POLLIN | PollFlags::POLLOUT) {
+                        let left = rest.len();
+                        self.note(format!("the server does not take the last {left} bytes"));
+                        return;
+                    }
+                    self.take_in();
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => {
+                    self.note(format!("{} bytes could not be sent: {error}", rest.len()));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Sends the payload in a frame.
+    pub(crate) fn send_frame(&mut self, payload: impl AsRef<[u8]>) {
+        self.send(&framed(payload.as_ref()));
+    }
+
+    /// Sends the payload in a frame and waits for the reply.
+    pub(crate) fn ask(&mut self, payload: impl AsRef<[u8]>) -> Result<Answer, Failure> {
+        self.send_frame(payload);
+        self.answer()
+    }
+
+    /// Sends the payload and fails unless the reply has the status.
+    pub(crate) fn expect(
+        &mut self,
+        payload: impl AsRef<[u8]>,
+        status: u64,
+    ) -> Result<Answer, Failure> {
+        self.ask(payload)?.with_status(status)
+    }
+
+    /// Waits for the next reply.
+    pub(crate) fn answer(&mut self) -> Result<Answer, Failure> {
+        let payload = self.payload()?;
+        Answer::read(&payload)
+    }
+
+    /// Waits for the payload of the next frame.
+    pub(crate) fn payload(&mut self) -> Result<Vec<u8>, Failure> {
+        self.gather(HEADER_LEN)?;
+        let header = self.inbox[..HEADER_LEN].try_into().expect("4 bytes");
+        let len = frame::payload_len(header, frame::FRAME_LEN_MAX).map_err(|_| {
+            Failure::new(
+                "a frame: a 4-byte big-endian length from 0 up, then so many bytes",
+                format!("a header of {header:02x?}, which is no length"),
+            )
+        })?;
+        self.gather(HEADER_LEN + len)?;
+        let payload = self.inbox[HEADER_LEN..HEADER_LEN + len].to_vec();
+        self.inbox.drain(..HEADER_LEN + len);
+        Ok(payload)
+    }
+
+    /// Waits for the first bytes that come, and returns how many came at once.
+    ///
+    /// It asks without pause, so that the two halves of a reply that was
+    /// written in two pieces are seen apart.
+    pub(crate) fn first_piece(&mut self) -> Result<usize, Failure> {
+        while self.inbox.is_empty() {
+            self.take_in();
+            if self.end.is_some() || Instant::now() > self.deadline {
+                return Err(self.missing(HEADER_LEN));
+            }
+        }
+        Ok(self.inbox.len())
+    }
+
+    /// Fails unless the server now closes the connection, without a word more.
+    pub(crate) fn expect_close(&mut self) -> Result<(), Failure> {
+        const EXPECTED: &str = "the server closes the connection";
+
+        while self.end.is_none() && self.inbox.is_empty() {
+            if !self.wait(PollFlags::POLLIN) {
+                return Err(Failure::new(EXPECTED, "it stays open"));
+            }
+            self.take_in();
+        }
+        match self.inbox.len() {
+            0 => Ok(()),
+            len => Err(Failure::new(EXPECTED, format!("{len} bytes more came"))),
+        }
+    }
+
+    /// Fails if anything comes, or the connection ends, within the time.
+    pub(crate) fn expect_silence(&mut self, time: Duration) -> Result<(), Failure> {
+        let deadline = std::mem::replace(&mut self.deadline, Instant::now() + time);
+        let is_silent = self.inbox.is_empty() && !self.wait(PollFlags::POLLIN);
+        self.deadline = deadline;
+        if is_silent {
+            return Ok(());
+        }
+        self.take_in();
+        let got = match (self.inbox.len(), self.end) {
+            (0, Some(_)) => "the server closed the connection".to_owned(),
+            (len, _) => format!("{len} bytes came"),
+        };
+        Err(Failure::new("no reply, and an open connection", got))
+    }
+
+    /// Ends this side's output; replies can still come.
+    pub(crate) fn half_close(&mut self) {
+        // A connection that is gone shows in what is read next.
+        let _ = self.stream.shutdown(Shutdown::Write);
+        self.transcript.add(&self.name, Event::HalfClosed);
+    }
+
+    fn gather(&mut self, len: usize) -> Result<(), Failure> {
+        while self.inbox.len() < len {
+            if self.end.is_some() || !self.wait(PollFlags::POLLIN) {
+                return Err(self.missing(len));
+            }
+            self.take_in();
+        }
+        Ok(())
+    }
+
+    fn missing(&self, len: usize) -> Failure {
+        let came = match self.inbox.len() {
+            0 => "nothing".to_owned(),
+            have => format!("{have} of {len} bytes"),
+        };
+        let got = match self.end {
+            None => format!("{came}; the time was up"),
+            Some(End::Closed) => format!("{came}; the server closed the connection"),
+            Some(End::Reset) => format!("{came}; the server reset the connection"),
+        };
+        Failure::new("a reply", got)
+    }
+
+    /// Waits until the socket is ready; not beyond the deadline.
+    fn wait(&self, events: PollFlags) -> bool {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return false;
+        }
+        // A millisecond more, because poll counts in whole ones.
+        let left = PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX);
+        let mut fds = [PollFd::new(self.stream.as_fd(), events)];
+        matches!(poll(&mut fds, left), Ok(ready) if ready > 0)
+    }
+
+    /// Reads all that has come.
+    fn take_in(&mut self) {
+        while self.end.is_none() {
+            let have = self.inbox.len();
+            self.inbox.resize(have + READ_LEN, 0);
+            let outcome = self.stream.read(&mut self.inbox[have..]);
+            self.inbox.truncate(have + *outcome.as_ref().unwrap_or(&0));
+            match outcome {
+                Ok(0) => self.over(End::Closed),
+                Ok(_) => {
+                    let event = Event::received(&self.inbox[have..]);
+                    self.transcript.add(&self.name, event);
+                    return;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => self.over(End::Reset),
+            }
+        }
+    }
+
+    fn over(&mut self, end: End) {
+        self.end = Some(end);
+        let event = match end {
+            End::Closed => Event::Closed,
+            End::Reset => Event::Reset,
+        };
+        self.transcript.add(&self.name, event);
+    }
+
+    fn note(&self, text: String) {
+        self.transcript.add(&self.name, Event::Note(text));
+    }
+}
+
+/// The payload with its header.
+pub(crate) fn framed(payload: &[u8]) -> Vec<u8> {
+    let header = frame::header(payload.len()).expect("no case is over 2 GiB");
+    [&header, payload].concat()
+}

@@ -1,0 +1,211 @@
+//! A server that the kit has started.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+
+/// How long a server may take until it accepts connections.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long one may take to end before it is killed.
+const END_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often to look whether something has happened that nobody tells.
+const LOOK_INTERVAL: Duration = Duration::from_millis(2);
+
+/// The lines of what the server prints that are kept, and how long each may be.
+const LINES_MAX: usize = 12;
+const LINE_LEN_MAX: u64 = 500;
+
+/// A process group with a server in it. Dropped, it is killed.
+pub(crate) struct Process {
+    command: String,
+    child: Child,
+    port: u16,
+    printed: Arc<Mutex<VecDeque<String>>>,
+}
+
+impl Process {
+    /// Runs the command in a shell, with `{port}` replaced by a free port, and
+    /// waits until a connection is accepted there.
+    ///
+    /// Fails with a sentence, which carries what the command printed.
+    pub(crate) fn start(command: &str) -> Result<Self, String> {
+        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|any| any.local_addr());
+        let port = free
+            .map_err(|error| format!("there is no free port: {error}"))?
+            .port();
+        Self::start_on(command, port)
+    }
+
+    fn start_on(command: &str, port: u16) -> Result<Self, String> {
+        let mut child = Command::new("sh")
+            .args(["-c", &shell_line(command, port)])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .map_err(|error| format!("sh can't be started: {error}"))?;
+        let printed = Arc::default();
+        keep_lines(child.stdout.take(), &printed);
+        keep_lines(child.stderr.take(), &printed);
+        let mut process = Self {
+            command: command.to_owned(),
+            child,
+            port,
+            printed,
+        };
+        process.wait_until_it_accepts()?;
+        Ok(process)
+    }
+
+    /// Ends the server and starts it anew on the same port.
+    pub(crate) fn restart(&mut self) -> Result<(), String> {
+        self.end();
+        *self = Self::start_on(&self.command.clone(), self.port)?;
+        Ok(())
+    }
+
+    fn wait_until_it_accepts(&mut self) -> Result<(), String> {
+        let begun = Instant::now();
+        while TcpStream::connect(self.address()).is_err() {
+            let command = &self.command;
+            if let Ok(Some(status)) = self.child.try_wait() {
+                let printed = self.printed();
+                return Err(format!(
+                    "{command:?} ended ({status}) before it accepted{printed}"
+                ));
+            }
+            if begun.elapsed() > START_TIMEOUT {
+                let (port, printed) = (self.port, self.printed());
+                return Err(format!(
+                    "{command:?} accepts nothing on port {port} after {} s; it has to listen on \
+                     the port that takes the place of {{port}}{printed}",
+                    START_TIMEOUT.as_secs()
+                ));
+            }
+            thread::sleep(LOOK_INTERVAL);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// The end of what the server has printed, to stand behind a sentence.
+    pub(crate) fn printed(&self) -> String {
+        let lines = self.printed.lock().unwrap_or_else(PoisonError::into_inner);
+        match lines.is_empty() {
+            true => String::new(),
+            false => format!(
+                "; it printed:\n{}",
+                lines.iter().cloned().collect::<String>()
+            ),
+        }
+    }
+
+    /// Sends the process a signal. One that has ended gets none.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let _ = kill(self.pid(), signal);
+    }
+
+    /// Whether it has ended, and how.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
+    }
+
+    /// Waits until it ends, at most until the deadline.
+    pub(crate) fn wait(&mut self, deadline: Instant) -> Option<ExitStatus> {
+        loop {
+            let ended = self.ended();
+            if ended.is_some() || Instant::now() > deadline {
+                return ended;
+            }
+            thread::sleep(LOOK_INTERVAL);
+        }
+    }
+
+    /// Asks it to end, and kills what is left of it.
+    pub(crate) fn end(&mut self) {
+        self.signal(Signal::SIGTERM);
+        self.wait(Instant::now() + END_TIMEOUT);
+        // What the command started beside the server goes with it.
+        let _ = killpg(self.pid(), Signal::SIGKILL);
+        let _ = self.child.wait();
+    }
+
+    /// Its resident memory in bytes; `None` where the system does not tell.
+    pub(crate) fn memory(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))?;
+        let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+        Some(kib * 1024)
+    }
+
+    /// Its open descriptors; `None` where the system does not tell.
+    pub(crate) fn descriptors(&self) -> Option<usize> {
+        let folder = fs::read_dir(format!("/proc/{}/fd", self.child.id())).ok()?;
+        Some(folder.count())
+    }
+
+    fn pid(&self) -> Pid {
+        // Linux numbers processes with positive 32-bit integers.
+        Pid::from_raw(self.child.id() as i32)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.ended().is_none() {
+            let _ = killpg(self.pid(), Signal::SIGKILL);
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// The command with its port. A single command takes the shell's place, so that
+/// signals reach the server; `env` lets it begin with variables.
+fn shell_line(command: &str, port: u16) -> String {
+    let command = command.replace("{port}", &port.to_string());
+    match command.contains(['&', '|', ';', '\n']) {
+        true => command,
+        false => format!("exec env {command}"),
+    }
+}
+
+/// Reads what the server prints, so that it never waits for a reader, and
+/// keeps the last lines. The thread ends with the server.
+fn keep_lines(stream: Option<impl Read + Send + 'static>, kept: &Arc<Mutex<VecDeque<String>>>) {
+    let Some(stream) = stream else { return };
+    let kept = Arc::clone(kept);
+    thread::spawn(move || {
+        let mut reader = BufReader::new(stream);
+        let mut line = Vec::new();
+        while let Ok(1..) = reader
+            .by_ref()
+            .take(LINE_LEN_MAX)
+            .read_until(b'\n', &mut line)
+        {
+            let text = format!("    {}\n", String::from_utf8_lossy(&line).trim_end());
+            line.clear();
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.push_back(text);
+            if kept.len() > LINES_MAX {
+                kept.pop_front();
+            }
+        }
+    });
+}

@@ -1,0 +1,53 @@
+//! One JSON object, with all that is known.
+
+use serde_json::{Value, json};
+
+use super::super::{Level, Record, Report, Verdict};
+use super::{count_levels, word};
+
+pub(super) fn report(report: &Report) -> String {
+    let cases: Vec<Value> = report
+        .records
+        .iter()
+        .map(|record| case(report, record))
+        .collect();
+    let object = json!({
+        "subject": report.subject.to_string(),
+        "version": env!("CARGO_PKG_VERSION"),
+        "conforms": report.conforms(),
+        "verdict": report.verdict(),
+        "seconds": report.took.as_secs_f64(),
+        "levels": Level::ALL.map(|level| level_counts(report, level)),
+        "cases": cases,
+    });
+    format!("{object:#}\n")
+}
+
+fn level_counts(report: &Report, level: Level) -> Value {
+    let of_level = report.records.iter().filter(|record| record.level == level);
+    let passed = of_level.filter(|record| matches!(record.verdict, Verdict::Pass | Verdict::Info));
+    json!({
+        "level": level.name(),
+        "ran": count_levels(&report.records, &[level]),
+        "passed": passed.count(),
+    })
+}
+
+fn case(report: &Report, record: &Record) -> Value {
+    let case = record.case();
+    json!({
+        "id": record.id,
+        "group": case.group(),
+        "level": record.level.name(),
+        "clauses": case.clauses,
+        "says": case.says,
+        "verdict": word(record),
+        "known_failing": record.is_known,
+        "seconds": record.took.as_secs_f64(),
+        "expected": record.failure.as_ref().map(|failure| &failure.expected),
+        "got": record.failure.as_ref().map(|failure| &failure.got),
+        "remark": record.remark,
+        "transcript": record.transcript,
+        "again": report.command_for(record),
+    })
+}

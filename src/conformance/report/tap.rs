@@ -1,0 +1,57 @@
+//! The Test Anything Protocol, version 13.
+
+use std::fmt::Write;
+
+use super::super::{Record, Report, Verdict};
+use super::clauses;
+
+pub(super) fn report(report: &Report) -> String {
+    let mut text = format!("TAP version 13\n1..{}\n", report.records.len());
+    for (index, record) in report.records.iter().enumerate() {
+        let is_ok = matches!(
+            record.verdict,
+            Verdict::Pass | Verdict::Info | Verdict::Skip
+        );
+        let ok = if is_ok { "ok" } else { "not ok" };
+        let _ = write!(
+            text,
+            "{ok} {} - {} ({})",
+            index + 1,
+            record.id,
+            record.level
+        );
+        text += &directive(record);
+        text.push('\n');
+        if let Some(failure) = &record.failure {
+            text += "  ---\n";
+            let cited = clauses(record);
+            let cited: Vec<_> = cited.iter().map(|(id, _)| *id).collect();
+            let again = report.command_for(record);
+            for (name, value) in [
+                ("says", record.case().says),
+                ("clauses", &cited.join(" ")),
+                ("expected", &failure.expected),
+                ("got", &failure.got),
+                ("again", &again),
+            ] {
+                // A JSON string is a YAML string.
+                let value = serde_json::Value::from(value);
+                let _ = writeln!(text, "  {name}: {value}");
+            }
+            text += "  ...\n";
+        }
+    }
+    text
+}
+
+/// What differs and what is known to fail does not count, which TAP says with
+/// the word TODO.
+fn directive(record: &Record) -> String {
+    match record.verdict {
+        Verdict::Skip => format!(" # SKIP {}", record.remark),
+        Verdict::Differ => " # TODO the server may differ here".to_owned(),
+        _ if record.is_known => " # TODO known to fail".to_owned(),
+        Verdict::Info => format!(" # {}", record.remark),
+        Verdict::Pass | Verdict::Fail => String::new(),
+    }
+}

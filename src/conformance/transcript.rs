@@ -1,0 +1,181 @@
+//! What went over the connections of one case, for whoever has to find out why
+//! it failed.
+
+use std::collections::VecDeque;
+use std::fmt::Write;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Bytes of one event that are kept; of a longer one the length is known.
+const EXCERPT_LEN: usize = 256;
+
+/// The first events and the last events that are kept.
+const EVENTS_MAX: usize = 16;
+
+/// Bytes in a line of a hexdump.
+const LINE_LEN: usize = 16;
+
+/// The events of a case. Clones add to the same.
+#[derive(Clone)]
+pub(crate) struct Transcript {
+    begun: Instant,
+    events: Arc<Mutex<Events>>,
+}
+
+#[derive(Default)]
+struct Events {
+    first: Vec<Entry>,
+    last: VecDeque<Entry>,
+    left_out: usize,
+}
+
+struct Entry {
+    at: Duration,
+    link: String,
+    event: Event,
+}
+
+/// Something that happened on a connection.
+pub(crate) enum Event {
+    Connected,
+    Sent { excerpt: Vec<u8>, len: usize },
+    Received { excerpt: Vec<u8>, len: usize },
+    HalfClosed,
+    Closed,
+    Reset,
+    Note(String),
+}
+
+impl Event {
+    pub(crate) fn sent(bytes: &[u8]) -> Self {
+        Self::Sent {
+            excerpt: excerpt(bytes),
+            len: bytes.len(),
+        }
+    }
+
+    pub(crate) fn received(bytes: &[u8]) -> Self {
+        Self::Received {
+            excerpt: excerpt(bytes),
+            len: bytes.len(),
+        }
+    }
+}
+
+fn excerpt(bytes: &[u8]) -> Vec<u8> {
+    bytes[..bytes.len().min(EXCERPT_LEN)].to_vec()
+}
+
+impl Transcript {
+    pub(crate) fn new() -> Self {
+        Self {
+            begun: Instant::now(),
+            events: Arc::default(),
+        }
+    }
+
+    pub(crate) fn add(&self, link: &str, event: Event) {
+        let entry = Entry {
+            at: self.begun.elapsed(),
+            link: link.to_owned(),
+            event,
+        };
+        let mut events = self.events();
+        if events.first.len() < EVENTS_MAX {
+            events.first.push(entry);
+            return;
+        }
+        events.last.push_back(entry);
+        if events.last.len() > EVENTS_MAX {
+            events.last.pop_front();
+            events.left_out += 1;
+        }
+    }
+
+    /// The events in words, with the bytes as hexadecimal numbers and as text.
+    pub(crate) fn render(&self) -> String {
+        let events = self.events();
+        let mut text = String::new();
+        for entry in &events.first {
+            entry.render(&mut text);
+        }
+        if events.left_out > 0 {
+            text += &format!("        ... {} more ...\n", events.left_out);
+        }
+        for entry in &events.last {
+            entry.render(&mut text);
+        }
+        text
+    }
+
+    fn events(&self) -> MutexGuard<'_, Events> {
+        // Events are added whole, whatever panics elsewhere.
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    fn render(&self, text: &mut String) {
+        let (what, bytes) = match &self.event {
+            Event::Connected => ("connected".to_owned(), None),
+            Event::Sent { excerpt, len } => (format!("sent {len} bytes"), Some((excerpt, *len))),
+            Event::Received { excerpt, len } => {
+                (format!("received {len} bytes"), Some((excerpt, *len)))
+            }
+            Event::HalfClosed => ("ended its sending side".to_owned(), None),
+            Event::Closed => ("the server closed the connection".to_owned(), None),
+            Event::Reset => ("the server reset the connection".to_owned(), None),
+            Event::Note(note) => (note.clone(), None),
+        };
+        let millis = self.at.as_secs_f64() * 1e3;
+        let _ = writeln!(text, "{millis:8.1} ms  {}: {what}", self.link);
+        if let Some((excerpt, len)) = bytes {
+            hexdump(text, excerpt);
+            if len > excerpt.len() {
+                let _ = writeln!(text, "      ... {} bytes more", len - excerpt.len());
+            }
+        }
+    }
+}
+
+fn hexdump(text: &mut String, bytes: &[u8]) {
+    for (index, line) in bytes.chunks(LINE_LEN).enumerate() {
+        let hex: Vec<String> = line.iter().map(|byte| format!("{byte:02x}")).collect();
+        let shown: String = line
+            .iter()
+            .map(|&byte| match byte {
+                b' '..=b'~' => char::from(byte),
+                _ => '.',
+            })
+            .collect();
+        let (offset, width) = (index * LINE_LEN, LINE_LEN * 3);
+        let _ = writeln!(text, "      {offset:04x}  {:width$} {shown}", hex.join(" "));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_shown_as_numbers_and_as_text() {
+        let transcript = Transcript::new();
+        transcript.add("a", Event::sent(b"\0\0\0\x02{}"));
+        let text = transcript.render();
+        assert!(text.contains("a: sent 6 bytes\n"), "{text}");
+        assert!(text.contains("0000  00 00 00 02 7b 7d "), "{text}");
+        assert!(text.trim_end().ends_with("....{}"), "{text}");
+    }
+
+    #[test]
+    fn a_long_transcript_keeps_its_begin_and_its_end() {
+        let transcript = Transcript::new();
+        for i in 0..1000 {
+            transcript.add("a", Event::Note(format!("event {i}.")));
+        }
+        let text = transcript.render();
+        assert!(text.contains("event 0.") && text.contains("event 999."));
+        assert!(text.contains("... 968 more ..."), "{text}");
+        assert!(text.lines().count() < 40);
+    }
+}
