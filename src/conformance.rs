@@ -8,6 +8,7 @@
 mod answer;
 mod case;
 mod clause;
+mod client;
 mod code;
 mod json;
 mod linearize;
@@ -25,7 +26,8 @@ use std::fmt;
 
 pub use case::{Case, Level, all, groups};
 pub use clause::clause;
-pub use runner::{Options, Record, Report, Verdict, run};
+pub use client::{ClientCase, client_cases, run_client};
+pub use runner::{Options, Record, Report, Side, Verdict, run};
 pub use subject::{Subject, Unreachable};
 
 /// What a case wanted to see, and what it saw instead.

@@ -9,7 +9,10 @@ use std::time::Duration;
 use argh::FromArgs;
 use speicher::conformance::report::Format;
 use speicher::conformance::report::human::{self, Style};
-use speicher::conformance::{Case, Level, Options, Record, Report, Subject, all, groups, run};
+use speicher::conformance::{
+    Case, ClientCase, Level, Options, Record, Report, Subject, all, client_cases, groups, run,
+    run_client,
+};
 
 use super::trouble;
 use super::units::parse_timeout;
@@ -17,15 +20,17 @@ use super::units::parse_timeout;
 /// A MUST or CLIENT case fails.
 const EXIT_FAILS: u8 = 1;
 
-/// Try a server of any origin on the cases of this protocol, and say where it
-/// stands.
+/// Try a server of any origin on the cases of this protocol, or a client, and
+/// say where it stands.
 #[derive(FromArgs)]
 #[argh(
     subcommand,
     name = "conform",
     example = "Try a server that runs, and one that is started for it:\n\
                \x20 {command_name} 127.0.0.1:14567 --yes\n\
-               \x20 {command_name} --spawn 'python3 server.py {{port}}'",
+               \x20 {command_name} --spawn 'python3 server.py {{port}}'\n\
+               Try a client:\n\
+               \x20 {command_name} --client 'python3 client.py {{port}} {{timeout}}'",
     note = "The cases store entries and remove all that is stored, so a server that runs\n\
             is only tried with --yes, or after a question on a terminal. Cases that stop\n\
             and start the server need --spawn. docs/conformance.md tells more.",
@@ -41,6 +46,11 @@ pub(crate) struct Conform {
     /// shell command that starts a server on the port in place of {{port}}
     #[argh(option)]
     spawn: Option<String>,
+
+    /// shell command of a client that is to use the server on {{port}} and to
+    /// wait {{timeout}} seconds at most; docs/conformance.md has the contract
+    #[argh(option)]
+    client: Option<String>,
 
     /// that all entries of the server may be removed
     #[argh(switch)]
@@ -99,45 +109,68 @@ impl Conform {
     }
 
     fn conform(&self) -> Result<ExitCode, String> {
-        let cases = self.cases()?;
-        if self.list {
-            return Ok(super::show(&list(&cases)));
-        }
-        let subject = self.subject()?;
         let options = Options {
             timeout: self.timeout,
             frame_timeout: self.frame_timeout,
             known_failing: self.known_failing()?,
         };
-        self.permit(&subject)?;
-        let mut lines = Lines::new(self.format);
-        let report = run(
-            &subject,
-            &cases,
-            &options,
-            &mut |case, record| match record {
-                None => lines.begin(case),
-                Some(record) => lines.end(record),
-            },
-        )
-        .map_err(|unreachable| unreachable.to_string())?;
-        lines.finish(&report)?;
-        Ok(match report.conforms() {
-            true => ExitCode::SUCCESS,
-            false => ExitCode::from(EXIT_FAILS),
+        let report = match &self.client {
+            Some(command) => self.try_client(command, &options)?,
+            None => self.try_server(&options)?,
+        };
+        Ok(match report {
+            None => ExitCode::SUCCESS,
+            Some(report) if report.conforms() => ExitCode::SUCCESS,
+            Some(_) => ExitCode::from(EXIT_FAILS),
         })
+    }
+
+    /// Nothing is returned when the cases were only listed.
+    fn try_server(&self, options: &Options) -> Result<Option<Report>, String> {
+        for group in &self.group {
+            if !groups().contains(&group.as_str()) {
+                let names = groups().join(", ");
+                return Err(format!(
+                    "there is no group {group:?}; choose one of {names}"
+                ));
+            }
+        }
+        let cases = self.chosen(all(), |case| (case.id, case.level))?;
+        if self.list {
+            return list(cases.iter().map(|case| Line::of_server(case)));
+        }
+        let subject = self.subject()?;
+        self.permit(&subject)?;
+        let mut lines = Lines::new(self.format, cases.len());
+        let report = run(&subject, &cases, options, &mut |case, record| {
+            lines.tell(case.id, record)
+        });
+        lines.finish(report.map_err(|unreachable| unreachable.to_string())?)
+    }
+
+    fn try_client(&self, command: &str, options: &Options) -> Result<Option<Report>, String> {
+        if self.address.is_some() || self.spawn.is_some() || !self.group.is_empty() {
+            return Err("--client goes without HOST:PORT, --spawn and --group".to_owned());
+        }
+        let cases = self.chosen(client_cases(), |case| (case.id, case.level))?;
+        if self.list {
+            return list(cases.iter().map(|case| Line::of_client(case)));
+        }
+        has_placeholder(command, "--client")?;
+        let mut lines = Lines::new(self.format, cases.len());
+        let report = run_client(command, &cases, options, &mut |case, record| {
+            lines.tell(case.id, record)
+        });
+        lines.finish(report.map_err(|unreachable| unreachable.to_string())?)
     }
 
     fn subject(&self) -> Result<Subject, String> {
         match (&self.address, &self.spawn) {
             (Some(address), None) => Ok(Subject::Running(address.clone())),
-            (None, Some(command)) if command.contains("{port}") => {
+            (None, Some(command)) => {
+                has_placeholder(command, "--spawn")?;
                 Ok(Subject::Spawned(command.clone()))
             }
-            (None, Some(_)) => Err(
-                "the command of --spawn has to contain {port}, where the port is to be written"
-                    .to_owned(),
-            ),
             (None, None) => Err(
                 "say what to try: HOST:PORT of a server that runs, or --spawn with a command that \
                  starts one"
@@ -149,25 +182,23 @@ impl Conform {
         }
     }
 
-    /// The cases that are asked for, in their order.
-    fn cases(&self) -> Result<Vec<&'static Case>, String> {
+    /// Those of the cases that are asked for, in their order.
+    fn chosen<C>(
+        &self,
+        cases: &'static [C],
+        of: impl Fn(&C) -> (&'static str, Level),
+    ) -> Result<Vec<&'static C>, String> {
         for id in &self.case {
             known_id(id)?;
         }
-        for group in &self.group {
-            if !groups().contains(&group.as_str()) {
-                let names = groups().join(", ");
-                return Err(format!(
-                    "there is no group {group:?}; choose one of {names}"
-                ));
-            }
-        }
-        let is_chosen = |case: &&Case| {
-            (self.case.is_empty() || self.case.iter().any(|id| id == case.id))
-                && (self.group.is_empty() || self.group.iter().any(|name| name == case.group()))
-                && (self.level.is_empty() || self.level.contains(&case.level))
+        let is_chosen = |case: &&C| {
+            let (id, level) = of(case);
+            let group = id.split('/').next().unwrap_or(id);
+            (self.case.is_empty() || self.case.iter().any(|chosen| chosen == id))
+                && (self.group.is_empty() || self.group.iter().any(|name| name == group))
+                && (self.level.is_empty() || self.level.contains(&level))
         };
-        let cases: Vec<_> = all().iter().filter(is_chosen).collect();
+        let cases: Vec<_> = cases.iter().filter(is_chosen).collect();
         match cases.is_empty() {
             true => Err("no case is in all of these; --list shows what there is".to_owned()),
             false => Ok(cases),
@@ -214,8 +245,19 @@ impl Conform {
     }
 }
 
+fn has_placeholder(command: &str, option: &str) -> Result<(), String> {
+    match command.contains("{port}") {
+        true => Ok(()),
+        false => Err(format!(
+            "the command of {option} has to contain {{port}}, where the port is to be written"
+        )),
+    }
+}
+
 fn known_id(id: &str) -> Result<(), String> {
-    match all().iter().any(|case| case.id == id) {
+    let mut ids = all().iter().map(|case| case.id);
+    let mut client_ids = client_cases().iter().map(|case| case.id);
+    match ids.any(|known| known == id) || client_ids.any(|known| known == id) {
         true => Ok(()),
         false => Err(format!(
             "there is no case {id:?}; --list shows what there is"
@@ -223,19 +265,66 @@ fn known_id(id: &str) -> Result<(), String> {
     }
 }
 
-fn list(cases: &[&Case]) -> String {
-    let mut text = String::new();
-    for case in cases {
-        let clauses = case.clauses.join(" ");
-        let spawn = if case.needs_spawn() {
-            " (needs --spawn)"
-        } else {
-            ""
-        };
-        let (level, id, says) = (case.level, case.id, case.says);
-        text += &format!("{level:6}  {id:38} {clauses:8} {says}{spawn}\n");
+/// A case in a list.
+struct Line<'a> {
+    level: Level,
+    id: &'a str,
+    clauses: &'a [&'static str],
+    says: &'a str,
+    needs: &'static str,
+}
+
+impl<'a> Line<'a> {
+    fn of_server(case: &'a Case) -> Self {
+        Self {
+            level: case.level,
+            id: case.id,
+            clauses: &case.clauses,
+            says: case.says,
+            needs: if case.needs_spawn() {
+                " (needs --spawn)"
+            } else {
+                ""
+            },
+        }
     }
-    text.trim_end().to_owned()
+
+    fn of_client(case: &'a ClientCase) -> Self {
+        Self {
+            level: case.level,
+            id: case.id,
+            clauses: &case.clauses,
+            says: case.says,
+            needs: "",
+        }
+    }
+}
+
+fn list<'a>(lines: impl Iterator<Item = Line<'a>>) -> Result<Option<Report>, String> {
+    let mut text = String::new();
+    for line in lines {
+        let Line {
+            level,
+            id,
+            says,
+            needs,
+            ..
+        } = line;
+        let clauses = line.clauses.join(" ");
+        text += &format!("{level:6}  {id:38} {clauses:8} {says}{needs}\n");
+    }
+    write_out(&text)?;
+    Ok(None)
+}
+
+fn write_out(text: &str) -> Result<(), String> {
+    match io::stdout().write_all(text.as_bytes()) {
+        // Whoever reads may have seen enough, as `head` does.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("can't write to standard output: {error}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What is printed while the cases run.
@@ -245,10 +334,12 @@ struct Lines {
     /// Whether standard error is a terminal, on which a line can be taken back.
     shows_progress: bool,
     group: &'static str,
+    begun: usize,
+    total: usize,
 }
 
 impl Lines {
-    fn new(format: Format) -> Self {
+    fn new(format: Format, total: usize) -> Self {
         let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self {
             format,
@@ -258,44 +349,51 @@ impl Lines {
             },
             shows_progress: io::stderr().is_terminal(),
             group: "",
+            begun: 0,
+            total,
         }
     }
 
-    fn begin(&mut self, case: &'static Case) {
-        if self.format == Format::Human && self.group != case.group() {
-            self.group = case.group();
-            self.print(&format!("\n{}\n", self.group));
+    /// A case begins, or has ended with the record.
+    fn tell(&mut self, id: &'static str, record: Option<&Record>) {
+        match record {
+            None => self.begin(id),
+            Some(record) => self.end(record),
+        }
+    }
+
+    fn begin(&mut self, id: &'static str) {
+        self.begun += 1;
+        let group = id.split('/').next().unwrap_or(id);
+        if self.format == Format::Human && self.group != group {
+            self.group = group;
+            print(&format!("\n{group}\n"));
         }
         if self.shows_progress {
-            let index = all()
-                .iter()
-                .position(|other| other.id == case.id)
-                .unwrap_or(0)
-                + 1;
-            eprint!("\r\x1b[K{index} of {}: {}", all().len(), case.id);
+            eprint!("\r\x1b[K{} of {}: {id}", self.begun, self.total);
         }
     }
 
-    fn end(&mut self, record: &Record) {
+    fn end(&self, record: &Record) {
         if self.shows_progress {
             eprint!("\r\x1b[K");
         }
         if self.format == Format::Human {
-            self.print(&human::line(record, self.style));
+            print(&human::line(record, self.style));
         }
     }
 
-    fn finish(&mut self, report: &Report) -> Result<(), String> {
+    fn finish(&self, report: Report) -> Result<Option<Report>, String> {
         let text = match self.format {
-            Format::Human => human::failures(report, self.style) + &human::summary(report),
+            Format::Human => human::failures(&report, self.style) + &human::summary(&report),
             format => report.render(format),
         };
-        let written = io::stdout().write_all(text.as_bytes());
-        written.map_err(|error| format!("can't write to standard output: {error}"))
+        write_out(&text)?;
+        Ok(Some(report))
     }
+}
 
-    fn print(&self, text: &str) {
-        // Whoever stopped reading gets the exit code all the same.
-        let _ = io::stdout().write_all(text.as_bytes());
-    }
+/// Whoever stopped reading gets the exit code all the same.
+fn print(text: &str) {
+    let _ = io::stdout().write_all(text.as_bytes());
 }

@@ -1,8 +1,9 @@
 //! A connection to the server under test, which remembers what went over it.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -43,18 +44,25 @@ impl Link {
         transcript: &Transcript,
     ) -> Result<Self, Failure> {
         let left = deadline.saturating_duration_since(Instant::now());
-        let stream = TcpStream::connect_timeout(&address, left.max(Duration::from_millis(1)))
-            .and_then(|stream| {
-                stream.set_nodelay(true)?;
-                stream.set_nonblocking(true)?;
-                Ok(stream)
-            })
+        TcpStream::connect_timeout(&address, left.max(Duration::from_millis(1)))
+            .and_then(|stream| Self::over(name, stream, deadline, transcript))
             .map_err(|error| {
                 Failure::new(
                     "the server accepts a connection",
                     format!("connect: {error}"),
                 )
-            })?;
+            })
+    }
+
+    /// A link over a connection that is already there.
+    pub(crate) fn over(
+        name: &str,
+        stream: TcpStream,
+        deadline: Instant,
+        transcript: &Transcript,
+    ) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
         transcript.add(name, Event::Connected);
         Ok(Self {
             name: name.to_owned(),
@@ -84,7 +92,7 @@ impl Link {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     if !self.wait(PollFlags::POLLIN | PollFlags::POLLOUT) {
                         let left = rest.len();
-                        self.note(format!("the server does not take the last {left} bytes"));
+                        self.note(format!("the peer does not take the last {left} bytes"));
                         return;
                     }
                     self.take_in();
@@ -94,6 +102,28 @@ impl Link {
                     self.note(format!("{} bytes could not be sent: {error}", rest.len()));
                     return;
                 }
+            }
+        }
+    }
+
+    /// Sends pieces of the lengths in `cut`, then pieces of `len` bytes or all
+    /// the rest, with a pause between them.
+    pub(crate) fn send_in_pieces(
+        &mut self,
+        bytes: &[u8],
+        cut: &[usize],
+        len: Option<usize>,
+        pause: Duration,
+    ) {
+        let mut cuts = cut.iter().copied();
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let len = cuts.next().or(len).unwrap_or(rest.len());
+            let (piece, later) = rest.split_at(len.min(rest.len()));
+            self.send(piece);
+            rest = later;
+            if !rest.is_empty() && !pause.is_zero() {
+                thread::sleep(pause);
             }
         }
     }
@@ -140,6 +170,20 @@ impl Link {
         Ok(payload)
     }
 
+    /// The payload of a frame that has come as a whole, without waiting.
+    pub(crate) fn payload_that_came(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        self.take_in();
+        let header = self.inbox.first_chunk::<HEADER_LEN>();
+        let len = header.map(|header| i32::from_be_bytes(*header));
+        match len {
+            Some(len) if self.inbox.len() < HEADER_LEN + usize::try_from(len).unwrap_or(0) => {
+                Ok(None)
+            }
+            Some(_) => self.payload().map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Waits for the first bytes that come, and returns how many came at once.
     ///
     /// It asks without pause, so that the two halves of a reply that was
@@ -180,7 +224,7 @@ impl Link {
         }
         self.take_in();
         let got = match (self.inbox.len(), self.end) {
-            (0, Some(_)) => "the server closed the connection".to_owned(),
+            (0, Some(_)) => "the peer closed the connection".to_owned(),
             (len, _) => format!("{len} bytes came"),
         };
         Err(Failure::new("no reply, and an open connection", got))
@@ -210,8 +254,8 @@ impl Link {
         };
         let got = match self.end {
             None => format!("{came}; the time was up"),
-            Some(End::Closed) => format!("{came}; the server closed the connection"),
-            Some(End::Reset) => format!("{came}; the server reset the connection"),
+            Some(End::Closed) => format!("{came}; the peer closed the connection"),
+            Some(End::Reset) => format!("{came}; the peer reset the connection"),
         };
         Failure::new("a reply", got)
     }
@@ -236,7 +280,7 @@ impl Link {
             let outcome = self.stream.read(&mut self.inbox[have..]);
             self.inbox.truncate(have + *outcome.as_ref().unwrap_or(&0));
             match outcome {
-                Ok(0) => self.over(End::Closed),
+                Ok(0) => self.ended(End::Closed),
                 Ok(_) => {
                     let event = Event::received(&self.inbox[have..]);
                     self.transcript.add(&self.name, event);
@@ -244,12 +288,12 @@ impl Link {
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(_) => self.over(End::Reset),
+                Err(_) => self.ended(End::Reset),
             }
         }
     }
 
-    fn over(&mut self, end: End) {
+    fn ended(&mut self, end: End) {
         self.end = Some(end);
         let event = match end {
             End::Closed => Event::Closed,

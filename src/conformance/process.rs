@@ -105,14 +105,7 @@ impl Process {
 
     /// The end of what the server has printed, to stand behind a sentence.
     pub(crate) fn printed(&self) -> String {
-        let lines = self.printed.lock().unwrap_or_else(PoisonError::into_inner);
-        match lines.is_empty() {
-            true => String::new(),
-            false => format!(
-                "; it printed:\n{}",
-                lines.iter().cloned().collect::<String>()
-            ),
-        }
+        printed_lines(&self.printed)
     }
 
     /// Sends the process a signal. One that has ended gets none.
@@ -178,7 +171,7 @@ impl Drop for Process {
 
 /// The command with its port. A single command takes the shell's place, so that
 /// signals reach the server; `env` lets it begin with variables.
-fn shell_line(command: &str, port: u16) -> String {
+pub(crate) fn shell_line(command: &str, port: u16) -> String {
     let command = command.replace("{port}", &port.to_string());
     match command.contains(['&', '|', ';', '\n']) {
         true => command,
@@ -188,7 +181,10 @@ fn shell_line(command: &str, port: u16) -> String {
 
 /// Reads what the server prints, so that it never waits for a reader, and
 /// keeps the last lines. The thread ends with the server.
-fn keep_lines(stream: Option<impl Read + Send + 'static>, kept: &Arc<Mutex<VecDeque<String>>>) {
+pub(crate) fn keep_lines(
+    stream: Option<impl Read + Send + 'static>,
+    kept: &Arc<Mutex<VecDeque<String>>>,
+) {
     let Some(stream) = stream else { return };
     let kept = Arc::clone(kept);
     thread::spawn(move || {
@@ -208,4 +204,16 @@ fn keep_lines(stream: Option<impl Read + Send + 'static>, kept: &Arc<Mutex<VecDe
             }
         }
     });
+}
+
+/// The kept lines, to stand behind a sentence.
+pub(crate) fn printed_lines(kept: &Mutex<VecDeque<String>>) -> String {
+    let lines = kept.lock().unwrap_or_else(PoisonError::into_inner);
+    match lines.is_empty() {
+        true => String::new(),
+        false => format!(
+            "; it printed:\n{}",
+            lines.iter().cloned().collect::<String>()
+        ),
+    }
 }

@@ -8,7 +8,7 @@ mod tap;
 
 use std::str::FromStr;
 
-use super::{Level, Record, Report, Verdict};
+use super::{Level, Record, Report, Side, Verdict};
 
 /// How a report is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,10 +68,10 @@ impl Report {
 
     /// The groups in their order, each with its records.
     fn by_group(&self) -> impl Iterator<Item = (&'static str, &[Record])> {
-        let same = |a: &Record, b: &Record| group(a) == group(b);
+        let same = |a: &Record, b: &Record| a.group() == b.group();
         self.records
             .chunk_by(same)
-            .map(|records| (group(&records[0]), records))
+            .map(|records| (records[0].group(), records))
     }
 
     /// How the server stands, in a sentence.
@@ -88,17 +88,21 @@ impl Report {
             .filter(|record| record.counts_against())
             .count();
         let must = count_levels(&self.records, &[Level::Must, Level::Client]);
+        let who = match self.side {
+            Side::Server => "server",
+            Side::Client => "client",
+        };
         let differs = match count(Verdict::Differ) {
-            0 => "It does all else as this project's own server does.".to_owned(),
-            1 => "In 1 case it differs from this project's own server, which it may.".to_owned(),
-            n => format!("In {n} cases it differs from this project's own server, which it may."),
+            0 => format!("In all else it does as this project's own {who} does."),
+            1 => format!("In 1 case it differs from this project's own {who}, which it may."),
+            n => format!("In {n} cases it differs from this project's own {who}, which it may."),
         };
         if must == 0 {
             return format!("No MUST or CLIENT case ran. {differs}");
         }
         match failed {
-            0 => format!("The server conforms in all of {must} cases that count. {differs}"),
-            n => format!("The server fails {n} of {must} cases that count. {differs}"),
+            0 => format!("The {who} conforms in all of {must} cases that count. {differs}"),
+            n => format!("The {who} fails {n} of {must} cases that count. {differs}"),
         }
     }
 }
@@ -110,14 +114,9 @@ fn count_levels(records: &[Record], levels: &[Level]) -> usize {
     records.iter().filter(counts).count()
 }
 
-fn group(record: &Record) -> &'static str {
-    record.case().group()
-}
-
 /// The clauses that the case cites, in words.
 fn clauses(record: &Record) -> Vec<(&'static str, &'static str)> {
-    let case = record.case();
-    let cited = case.clauses.iter();
+    let cited = record.clauses.iter();
     cited
         .filter_map(|id| Some((*id, super::clause(id)?)))
         .collect()

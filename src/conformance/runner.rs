@@ -57,6 +57,10 @@ pub struct Record {
     pub id: &'static str,
     /// The case's level.
     pub level: Level,
+    /// The clauses that it proves.
+    pub clauses: &'static [&'static str],
+    /// The claim, as a sentence.
+    pub says: &'static str,
     /// What came of it.
     pub verdict: Verdict,
     /// How long it took.
@@ -83,20 +87,50 @@ impl Record {
         self.is_known && self.verdict == Verdict::Pass
     }
 
-    /// The case itself.
-    pub fn case(&self) -> &'static Case {
-        let mut cases = super::all().iter();
-        cases
-            .find(|case| case.id == self.id)
-            .expect("records are of cases")
+    /// The part of the id before the slash.
+    pub fn group(&self) -> &'static str {
+        self.id.split('/').next().unwrap_or(self.id)
     }
+
+    /// Takes in how a case ended.
+    pub(crate) fn judge(&mut self, outcome: Result<String, Failure>, transcript: &Transcript) {
+        match (outcome, self.level) {
+            (Ok(remark), Level::Info) => (self.verdict, self.remark) = (Verdict::Info, remark),
+            (Err(failure), Level::Info) => {
+                self.verdict = Verdict::Info;
+                self.remark = format!("not seen: {failure}");
+            }
+            (Ok(remark), _) => (self.verdict, self.remark) = (Verdict::Pass, remark),
+            (Err(failure), level) => {
+                self.verdict = match level {
+                    Level::Must | Level::Client => Verdict::Fail,
+                    Level::Should | Level::Info => Verdict::Differ,
+                };
+                self.failure = Some(failure);
+                self.transcript = transcript.render();
+            }
+        }
+    }
+}
+
+/// Which end of the protocol was tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// A server, by [`run`].
+    Server,
+    /// A client, by [`run_client`](super::run_client).
+    Client,
 }
 
 /// What came of a run.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// What was tried.
-    pub subject: Subject,
+    /// Which end was tried.
+    pub side: Side,
+    /// What was tried: an address or a command.
+    pub subject: String,
+    /// The begin of a command that tries it again.
+    pub command: String,
     /// One record a case, in the order of the cases.
     pub records: Vec<Record>,
     /// How long it took.
@@ -111,7 +145,7 @@ impl Report {
 
     /// A command that runs just that case again.
     pub fn command_for(&self, record: &Record) -> String {
-        format!("{} --case {}", self.subject.command(), record.id)
+        format!("{} --case {}", self.command, record.id)
     }
 }
 
@@ -140,7 +174,9 @@ pub fn run(
         run.clear();
     }
     Ok(Report {
-        subject: subject.clone(),
+        side: Side::Server,
+        subject: subject.to_string(),
+        command: subject.command(),
         records,
         took: begun.elapsed(),
     })
@@ -254,22 +290,7 @@ fn attempt(
     let outcome = case.act(&mut trial);
     let mut record = record(case, options);
     record.took = begun.elapsed();
-    match (outcome, case.level) {
-        (Ok(remark), Level::Info) => (record.verdict, record.remark) = (Verdict::Info, remark),
-        (Err(failure), Level::Info) => {
-            record.verdict = Verdict::Info;
-            record.remark = format!("not seen: {failure}");
-        }
-        (Ok(remark), _) => (record.verdict, record.remark) = (Verdict::Pass, remark),
-        (Err(failure), level) => {
-            record.verdict = match level {
-                Level::Must | Level::Client => Verdict::Fail,
-                Level::Should | Level::Info => Verdict::Differ,
-            };
-            record.failure = Some(failure);
-            record.transcript = trial.transcript().render();
-        }
-    }
+    record.judge(outcome, trial.transcript());
     record
 }
 
@@ -278,6 +299,8 @@ fn record(case: &'static Case, options: &Options) -> Record {
     Record {
         id: case.id,
         level: case.level,
+        clauses: &case.clauses,
+        says: case.says,
         verdict: Verdict::Skip,
         took: Duration::ZERO,
         is_known: options.known_failing.contains(case.id),

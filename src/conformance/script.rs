@@ -3,7 +3,6 @@
 //! A step first sends, if it has something to send, and then says what has to
 //! come back. docs/conformance.md lists the words.
 
-use std::thread;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -172,17 +171,8 @@ impl Step {
                 (false, None) => bytes.extend_from_slice(&framed(payload)),
             }
         }
-        let mut rest = bytes.as_slice();
-        let mut cuts = self.cut.iter().copied();
-        while !rest.is_empty() {
-            let len = cuts.next().or(self.pieces).unwrap_or(rest.len());
-            let (piece, later) = rest.split_at(len.min(rest.len()));
-            link.send(piece);
-            rest = later;
-            if !rest.is_empty() && self.pause_ms > 0 {
-                thread::sleep(Duration::from_millis(self.pause_ms));
-            }
-        }
+        let pause = Duration::from_millis(self.pause_ms);
+        link.send_in_pieces(&bytes, &self.cut, self.pieces, pause);
     }
 
     fn check_answer(&self, answer: Answer, key: &str) -> Result<(), Failure> {

@@ -123,8 +123,8 @@ impl Entry {
                 (format!("received {len} bytes"), Some((excerpt, *len)))
             }
             Event::HalfClosed => ("ended its sending side".to_owned(), None),
-            Event::Closed => ("the server closed the connection".to_owned(), None),
-            Event::Reset => ("the server reset the connection".to_owned(), None),
+            Event::Closed => ("the peer closed the connection".to_owned(), None),
+            Event::Reset => ("the peer reset the connection".to_owned(), None),
             Event::Note(note) => (note.clone(), None),
         };
         let millis = self.at.as_secs_f64() * 1e3;

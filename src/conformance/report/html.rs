@@ -8,7 +8,7 @@ use super::{clauses, escaped, word};
 const STYLE: &str = include_str!("html.css");
 
 pub(super) fn report(report: &Report) -> String {
-    let subject = escaped(&report.subject.to_string());
+    let subject = escaped(&report.subject);
     let outcome = if report.conforms() { "pass" } else { "fail" };
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
@@ -84,7 +84,6 @@ fn cell(records: &[Record], level: Level) -> String {
 }
 
 fn case(report: &Report, record: &Record) -> String {
-    let case = record.case();
     let class = word(record);
     let known = match (record.is_known, record.is_unexpected_pass()) {
         (true, true) => " <em>was known to fail</em>",
@@ -97,7 +96,7 @@ fn case(report: &Report, record: &Record) -> String {
          <span class=\"level\">{}</span> <code>{}</code>{known} {}</summary>\n<div>\n",
         record.level,
         record.id,
-        escaped(case.says)
+        escaped(record.says)
     );
     for (id, clause) in clauses(record) {
         let _ = writeln!(text, "<p><b>{id}</b> {}</p>", escaped(clause));

@@ -90,7 +90,7 @@ pub fn failures(report: &Report, style: Style) -> String {
 }
 
 fn details(report: &Report, record: &Record) -> String {
-    let mut text = format!("  The case: {}\n", record.case().says);
+    let mut text = format!("  The case: {}\n", record.says);
     for (id, clause) in clauses(record) {
         let _ = writeln!(text, "  Clause {id}: {clause}");
     }

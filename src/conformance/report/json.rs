@@ -12,7 +12,7 @@ pub(super) fn report(report: &Report) -> String {
         .map(|record| case(report, record))
         .collect();
     let object = json!({
-        "subject": report.subject.to_string(),
+        "subject": report.subject,
         "version": env!("CARGO_PKG_VERSION"),
         "conforms": report.conforms(),
         "verdict": report.verdict(),
@@ -34,13 +34,12 @@ fn level_counts(report: &Report, level: Level) -> Value {
 }
 
 fn case(report: &Report, record: &Record) -> Value {
-    let case = record.case();
     json!({
         "id": record.id,
-        "group": case.group(),
+        "group": record.group(),
         "level": record.level.name(),
-        "clauses": case.clauses,
-        "says": case.says,
+        "clauses": record.clauses,
+        "says": record.says,
         "verdict": word(record),
         "known_failing": record.is_known,
         "seconds": record.took.as_secs_f64(),

@@ -51,7 +51,7 @@ fn test_case(report: &Report, record: &Record) -> String {
         .map_or(record.id, |(_, name)| name);
     let mut text = format!(
         "    <testcase classname=\"{}.{}\" name=\"{name}\" time=\"{:.3}\">\n",
-        record.case().group(),
+        record.group(),
         record.level,
         record.took.as_secs_f64()
     );
@@ -65,7 +65,7 @@ fn test_case(report: &Report, record: &Record) -> String {
             text,
             "      <failure message=\"{}\">{}\n{}\n{}</failure>",
             escaped(&failure),
-            escaped(record.case().says),
+            escaped(record.says),
             escaped(&record.transcript),
             escaped(&report.command_for(record))
         );

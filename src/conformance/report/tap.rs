@@ -28,7 +28,7 @@ pub(super) fn report(report: &Report) -> String {
             let cited: Vec<_> = cited.iter().map(|(id, _)| *id).collect();
             let again = report.command_for(record);
             for (name, value) in [
-                ("says", record.case().says),
+                ("says", record.says),
                 ("clauses", &cited.join(" ")),
                 ("expected", &failure.expected),
                 ("got", &failure.got),

@@ -1,0 +1,160 @@
+//! The other direction: a client is tried by a server that misbehaves.
+//!
+//! The client is a command that reads calls from its standard input and prints
+//! what came of them; docs/conformance.md has the contract.
+
+mod command;
+mod script;
+
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use serde::Deserialize;
+
+use super::case::Level;
+use super::runner::{Options, Record, Report, Side, Verdict};
+use super::subject::Unreachable;
+use super::transcript::Transcript;
+use script::Step;
+
+/// What the command is told to wait for a server at most.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// One claim about a client.
+pub struct ClientCase {
+    /// Stable name: `client/` and what it is about.
+    pub id: &'static str,
+    /// How much it counts.
+    pub level: Level,
+    /// The ids of the clauses that it proves.
+    pub clauses: Vec<&'static str>,
+    /// The claim, as a sentence.
+    pub says: &'static str,
+    steps: Vec<Step>,
+}
+
+/// Every case for clients, in the order in which they run.
+pub fn client_cases() -> &'static [ClientCase] {
+    &CASES
+}
+
+/// Runs the cases on the client that the shell command starts, once for each
+/// case, with `{port}` replaced by the port of the server that it is to use
+/// and `{timeout}` by the seconds that it is to wait at most.
+///
+/// Tells `progress` of each case when it begins, with `None`, and when it has
+/// ended. Fails when no port can be had or no command be started.
+pub fn run_client(
+    command: &str,
+    cases: &[&'static ClientCase],
+    options: &Options,
+    progress: &mut dyn FnMut(&'static ClientCase, Option<&Record>),
+) -> Result<Report, Unreachable> {
+    let begun = Instant::now();
+    let mut records = Vec::new();
+    for &case in cases {
+        progress(case, None);
+        let record = attempt(case, command, options)?;
+        progress(case, Some(&record));
+        records.push(record);
+    }
+    Ok(Report {
+        side: Side::Client,
+        subject: command.to_owned(),
+        command: format!(
+            "speicher conform --client '{}'",
+            command.replace('\'', r"'\''")
+        ),
+        records,
+        took: begun.elapsed(),
+    })
+}
+
+fn attempt(
+    case: &'static ClientCase,
+    command: &str,
+    options: &Options,
+) -> Result<Record, Unreachable> {
+    let begun = Instant::now();
+    let transcript = Transcript::new();
+    let outcome = script::play(&case.steps, command, options.timeout, &transcript)?;
+    let mut record = Record {
+        id: case.id,
+        level: case.level,
+        clauses: &case.clauses,
+        says: case.says,
+        verdict: Verdict::Skip,
+        took: begun.elapsed(),
+        is_known: options.known_failing.contains(case.id),
+        failure: None,
+        transcript: String::new(),
+        remark: String::new(),
+    };
+    record.judge(outcome.map(|()| String::new()), &transcript);
+    Ok(record)
+}
+
+static CASES: LazyLock<Vec<ClientCase>> = LazyLock::new(|| {
+    let file: File = toml::from_str(include_str!("cases/client.toml"))
+        .unwrap_or_else(|error| panic!("cases/client.toml is part of the program: {error}"));
+    file.case.into_iter().map(Entry::into_case).collect()
+});
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    case: Vec<Entry>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    id: String,
+    level: Level,
+    clauses: Vec<String>,
+    says: String,
+    steps: Vec<Step>,
+}
+
+impl Entry {
+    /// The texts are made static: they are read once and kept to the end.
+    fn into_case(self) -> ClientCase {
+        let clauses = self.clauses.into_iter();
+        ClientCase {
+            id: self.id.leak(),
+            level: self.level,
+            clauses: clauses.map(|clause| &*clause.leak()).collect(),
+            says: self.says.leak(),
+            steps: self.steps,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::conformance::clause;
+
+    #[test]
+    fn every_case_can_be_read_and_cites_clauses_that_exist() {
+        let mut seen = HashSet::new();
+        for case in client_cases() {
+            assert!(seen.insert(case.id), "{} is there twice", case.id);
+            assert!(case.id.starts_with("client/"), "{}", case.id);
+            assert!(
+                !case.clauses.is_empty() && !case.steps.is_empty(),
+                "{}",
+                case.id
+            );
+            for id in &case.clauses {
+                assert!(clause(id).is_some(), "{} cites {id}", case.id);
+            }
+            for step in &case.steps {
+                step.check()
+                    .unwrap_or_else(|error| panic!("{}: {error}", case.id));
+            }
+        }
+    }
+}
