@@ -1,21 +1,22 @@
 //! `speicher conform`: tries an implementation of the protocol.
 
+mod output;
+
 use std::collections::HashSet;
 use std::fs;
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use argh::FromArgs;
 use speicher::conformance::report::Format;
-use speicher::conformance::report::human::{self, Style};
 use speicher::conformance::{
-    Case, ClientCase, Level, Options, Record, Report, Subject, all, client_cases, groups, run,
-    run_client,
+    Level, Options, Report, Subject, all, client_cases, groups, run, run_client,
 };
 
 use super::trouble;
 use super::units::parse_timeout;
+use output::{Line, Lines, list};
 
 /// A MUST or CLIENT case fails.
 const EXIT_FAILS: u8 = 1;
@@ -82,7 +83,7 @@ pub(crate) struct Conform {
     #[argh(option)]
     known_failing: Option<String>,
 
-    /// how long a case may take (10s)
+    /// how long a case may take that has no longer time of its own (5s)
     #[argh(
         option,
         default = "Options::default().timeout",
@@ -263,137 +264,4 @@ fn known_id(id: &str) -> Result<(), String> {
             "there is no case {id:?}; --list shows what there is"
         )),
     }
-}
-
-/// A case in a list.
-struct Line<'a> {
-    level: Level,
-    id: &'a str,
-    clauses: &'a [&'static str],
-    says: &'a str,
-    needs: &'static str,
-}
-
-impl<'a> Line<'a> {
-    fn of_server(case: &'a Case) -> Self {
-        Self {
-            level: case.level,
-            id: case.id,
-            clauses: &case.clauses,
-            says: case.says,
-            needs: if case.needs_spawn() {
-                " (needs --spawn)"
-            } else {
-                ""
-            },
-        }
-    }
-
-    fn of_client(case: &'a ClientCase) -> Self {
-        Self {
-            level: case.level,
-            id: case.id,
-            clauses: &case.clauses,
-            says: case.says,
-            needs: "",
-        }
-    }
-}
-
-fn list<'a>(lines: impl Iterator<Item = Line<'a>>) -> Result<Option<Report>, String> {
-    let mut text = String::new();
-    for line in lines {
-        let Line {
-            level,
-            id,
-            says,
-            needs,
-            ..
-        } = line;
-        let clauses = line.clauses.join(" ");
-        text += &format!("{level:6}  {id:38} {clauses:8} {says}{needs}\n");
-    }
-    write_out(&text)?;
-    Ok(None)
-}
-
-fn write_out(text: &str) -> Result<(), String> {
-    match io::stdout().write_all(text.as_bytes()) {
-        // Whoever reads may have seen enough, as `head` does.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(format!("can't write to standard output: {error}"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// What is printed while the cases run.
-struct Lines {
-    format: Format,
-    style: Style,
-    /// Whether standard error is a terminal, on which a line can be taken back.
-    shows_progress: bool,
-    group: &'static str,
-    begun: usize,
-    total: usize,
-}
-
-impl Lines {
-    fn new(format: Format, total: usize) -> Self {
-        let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self {
-            format,
-            style: match io::stdout().is_terminal() && !is_plain {
-                true => Style::Colour,
-                false => Style::Plain,
-            },
-            shows_progress: io::stderr().is_terminal(),
-            group: "",
-            begun: 0,
-            total,
-        }
-    }
-
-    /// A case begins, or has ended with the record.
-    fn tell(&mut self, id: &'static str, record: Option<&Record>) {
-        match record {
-            None => self.begin(id),
-            Some(record) => self.end(record),
-        }
-    }
-
-    fn begin(&mut self, id: &'static str) {
-        self.begun += 1;
-        let group = id.split('/').next().unwrap_or(id);
-        if self.format == Format::Human && self.group != group {
-            self.group = group;
-            print(&format!("\n{group}\n"));
-        }
-        if self.shows_progress {
-            eprint!("\r\x1b[K{} of {}: {id}", self.begun, self.total);
-        }
-    }
-
-    fn end(&self, record: &Record) {
-        if self.shows_progress {
-            eprint!("\r\x1b[K");
-        }
-        if self.format == Format::Human {
-            print(&human::line(record, self.style));
-        }
-    }
-
-    fn finish(&self, report: Report) -> Result<Option<Report>, String> {
-        let text = match self.format {
-            Format::Human => human::failures(&report, self.style) + &human::summary(&report),
-            format => report.render(format),
-        };
-        write_out(&text)?;
-        Ok(Some(report))
-    }
-}
-
-/// Whoever stopped reading gets the exit code all the same.
-fn print(text: &str) {
-    let _ = io::stdout().write_all(text.as_bytes());
 }

@@ -167,6 +167,8 @@ struct Entry {
     level: Level,
     clauses: Vec<String>,
     says: String,
+    /// The time that it may take, where it is not that of the run.
+    seconds: Option<u64>,
     steps: Vec<Step>,
 }
 
@@ -179,7 +181,7 @@ impl Entry {
             level: self.level,
             clauses: clauses.map(|clause| &*clause.leak()).collect(),
             says: self.says.leak(),
-            timeout: None,
+            timeout: self.seconds.map(Duration::from_secs),
             kind: Kind::Plain,
             action: Action::Steps(self.steps),
         }

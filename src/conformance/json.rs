@@ -24,6 +24,19 @@ pub(crate) fn same_value(sent: &str, stored: &str) -> bool {
     }
 }
 
+/// The text without the white space that stands outside of strings.
+pub(crate) fn without_space(text: &str) -> String {
+    let mut is_inside = false;
+    let mut is_escaped = false;
+    let counts = |c: &char| {
+        let ends_or_begins = *c == '"' && !is_escaped;
+        is_escaped = is_inside && *c == '\\' && !is_escaped;
+        is_inside ^= ends_or_begins;
+        is_inside || !matches!(c, ' ' | '\t' | '\r' | '\n')
+    };
+    text.chars().filter(counts).collect()
+}
+
 fn same(sent: &RawValue, stored: &RawValue, depth: usize) -> bool {
     let (sent, stored) = (sent.get(), stored.get());
     if depth == 0 {
@@ -198,6 +211,15 @@ mod tests {
         ] {
             assert!(!same_value(sent, stored), "{sent} {stored}");
         }
+    }
+
+    #[test]
+    fn white_space_counts_only_inside_strings() {
+        assert_eq!(
+            without_space(" { \"a b\" :\t[ 1 , 2 ]\r\n} "),
+            r#"{"a b":[1,2]}"#
+        );
+        assert_eq!(without_space(r#" "\" \\" , " " "#), r#""\" \\"," ""#);
     }
 
     #[test]

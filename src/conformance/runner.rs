@@ -28,7 +28,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            timeout: Duration::from_secs(10),
+            timeout: Duration::from_secs(5),
             frame_timeout: Duration::from_secs(30),
             known_failing: HashSet::new(),
         }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::Failure;
 use super::answer::Answer;
-use super::json::same_value;
+use super::json::{same_value, without_space};
 use super::link::{Link, framed};
 use super::template::expand;
 use super::trial::Trial;
@@ -48,8 +48,10 @@ pub(crate) struct Step {
     reply: Option<u64>,
     /// The reply has a `value` that means this.
     value: Option<String>,
-    /// The reply has a `value` of just this text.
+    /// The reply has a `value` of this text, but for white space between words.
     text: Option<String>,
+    /// The reply has a `value` of this text, byte for byte.
+    exact: Option<String>,
     /// The reply has a member `error` that contains this.
     error: Option<String>,
     /// The reply has no `value`.
@@ -95,11 +97,13 @@ impl Step {
         texts.extend(sent.flat_map(Texts::as_slice).map(String::as_str));
         texts.extend(self.value.as_deref());
         texts.extend(self.text.as_deref());
+        texts.extend(self.exact.as_deref());
         for text in texts {
             expand(text, "key").map_err(|error| format!("{error}: {text}"))?;
         }
-        let looks_at_reply = self.value.is_some() || self.text.is_some() || self.error.is_some();
-        let needs_reply = looks_at_reply || self.without_value || self.ask.is_some();
+        let looks_at_value = self.value.is_some() || self.text.is_some() || self.exact.is_some();
+        let looks_at_reply = looks_at_value || self.without_value || self.error.is_some();
+        let needs_reply = looks_at_reply || self.ask.is_some();
         if needs_reply && self.reply.is_none() {
             return Err("it looks at a reply without a status".to_owned());
         }
@@ -186,8 +190,15 @@ impl Step {
         }
         if let Some(text) = &self.text {
             let text = text_of(text, key)?;
-            if answer.value.as_deref() != Some(&text) {
-                return Err(answer.instead_of(format!("a value of just {}", short(&text))));
+            let has_text = |stored: &str| without_space(stored) == without_space(&text);
+            if !answer.value.as_deref().is_some_and(has_text) {
+                return Err(answer.instead_of(format!("a value written {}", short(&text))));
+            }
+        }
+        if let Some(exact) = &self.exact {
+            let exact = text_of(exact, key)?;
+            if answer.value.as_deref() != Some(&exact) {
+                return Err(answer.instead_of(format!("a value of just {}", short(&exact))));
             }
         }
         if self.without_value && answer.value.is_some() {

@@ -24,6 +24,7 @@ pub(super) fn report(report: &Report) -> String {
         report.took.as_secs_f64()
     );
     page += &table(report);
+    page += &not_passed(report);
     for (name, records) in report.by_group() {
         let _ = writeln!(page, "<h2 id=\"{name}\">{name}</h2>");
         for record in records {
@@ -31,6 +32,27 @@ pub(super) fn report(report: &Report) -> String {
         }
     }
     page + "</body>\n</html>\n"
+}
+
+/// Links to the cases that the server did not pass, those that count first.
+fn not_passed(report: &Report) -> String {
+    let mut records: Vec<_> = report.records.iter().collect();
+    records.retain(|record| record.failure.is_some());
+    records.sort_by_key(|record| !record.counts_against());
+    if records.is_empty() {
+        return String::new();
+    }
+    let mut text = "<h2>Not passed</h2>\n<ul>\n".to_owned();
+    for record in records {
+        let _ = writeln!(
+            text,
+            "<li><span class=\"{}\">{0}</span> <a href=\"#{}\"><code>{1}</code></a> {}</li>",
+            word(record),
+            record.id,
+            escaped(record.says)
+        );
+    }
+    text + "</ul>\n"
 }
 
 fn table(report: &Report) -> String {
@@ -93,10 +115,12 @@ fn case(report: &Report, record: &Record) -> String {
     let open = if record.counts_against() { " open" } else { "" };
     let mut text = format!(
         "<details{open}><summary><span class=\"mark {class}\">{class}</span> \
-         <span class=\"level\">{}</span> <code>{}</code>{known} {}</summary>\n<div>\n",
+         <span class=\"level\">{}</span> <code>{}</code>{known} {}</summary>\n\
+         <div id=\"{}\">\n",
         record.level,
         record.id,
-        escaped(record.says)
+        escaped(record.says),
+        record.id
     );
     for (id, clause) in clauses(record) {
         let _ = writeln!(text, "<p><b>{id}</b> {}</p>", escaped(clause));
