@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill, killpg};
@@ -22,6 +22,9 @@ const END_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often to look whether something has happened that nobody tells.
 const LOOK_INTERVAL: Duration = Duration::from_millis(2);
 
+/// How long to wait for the last lines of a process that has ended.
+const LAST_LINES_TIMEOUT: Duration = Duration::from_millis(200);
+
 /// The lines of what the server prints that are kept, and how long each may be.
 const LINES_MAX: usize = 12;
 const LINE_LEN_MAX: u64 = 500;
@@ -31,7 +34,7 @@ pub(crate) struct Process {
     command: String,
     child: Child,
     port: u16,
-    printed: Arc<Mutex<VecDeque<String>>>,
+    printed: Printed,
 }
 
 impl Process {
@@ -56,9 +59,9 @@ impl Process {
             .process_group(0)
             .spawn()
             .map_err(|error| format!("sh can't be started: {error}"))?;
-        let printed = Arc::default();
-        keep_lines(child.stdout.take(), &printed);
-        keep_lines(child.stderr.take(), &printed);
+        let mut printed = Printed::default();
+        printed.read(child.stdout.take());
+        printed.read(child.stderr.take());
         let mut process = Self {
             command: command.to_owned(),
             child,
@@ -79,15 +82,14 @@ impl Process {
     fn wait_until_it_accepts(&mut self) -> Result<(), String> {
         let begun = Instant::now();
         while TcpStream::connect(self.address()).is_err() {
-            let command = &self.command;
-            if let Ok(Some(status)) = self.child.try_wait() {
-                let printed = self.printed();
+            if let Some(status) = self.ended() {
+                let (printed, command) = (self.printed(), &self.command);
                 return Err(format!(
                     "{command:?} ended ({status}) before it accepted{printed}"
                 ));
             }
             if begun.elapsed() > START_TIMEOUT {
-                let (port, printed) = (self.port, self.printed());
+                let (port, printed, command) = (self.port, self.printed(), &self.command);
                 return Err(format!(
                     "{command:?} accepts nothing on port {port} after {} s; it has to listen on \
                      the port that takes the place of {{port}}{printed}",
@@ -104,8 +106,9 @@ impl Process {
     }
 
     /// The end of what the server has printed, to stand behind a sentence.
-    pub(crate) fn printed(&self) -> String {
-        printed_lines(&self.printed)
+    pub(crate) fn printed(&mut self) -> String {
+        let has_ended = self.ended().is_some();
+        self.printed.behind_a_sentence(has_ended)
     }
 
     /// Sends the process a signal. One that has ended gets none.
@@ -179,41 +182,53 @@ pub(crate) fn shell_line(command: &str, port: u16) -> String {
     }
 }
 
-/// Reads what the server prints, so that it never waits for a reader, and
-/// keeps the last lines. The thread ends with the server.
-pub(crate) fn keep_lines(
-    stream: Option<impl Read + Send + 'static>,
-    kept: &Arc<Mutex<VecDeque<String>>>,
-) {
-    let Some(stream) = stream else { return };
-    let kept = Arc::clone(kept);
-    thread::spawn(move || {
-        let mut reader = BufReader::new(stream);
-        let mut line = Vec::new();
-        while let Ok(1..) = reader
-            .by_ref()
-            .take(LINE_LEN_MAX)
-            .read_until(b'\n', &mut line)
-        {
-            let text = format!("    {}\n", String::from_utf8_lossy(&line).trim_end());
-            line.clear();
-            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-            kept.push_back(text);
-            if kept.len() > LINES_MAX {
-                kept.pop_front();
-            }
-        }
-    });
+/// The last lines that a process prints, read so that it never waits for a
+/// reader. The threads that read end with the process.
+#[derive(Default)]
+pub(crate) struct Printed {
+    lines: Arc<Mutex<VecDeque<String>>>,
+    readers: Vec<JoinHandle<()>>,
 }
 
-/// The kept lines, to stand behind a sentence.
-pub(crate) fn printed_lines(kept: &Mutex<VecDeque<String>>) -> String {
-    let lines = kept.lock().unwrap_or_else(PoisonError::into_inner);
-    match lines.is_empty() {
-        true => String::new(),
-        false => format!(
-            "; it printed:\n{}",
-            lines.iter().cloned().collect::<String>()
-        ),
+impl Printed {
+    pub(crate) fn read(&mut self, stream: Option<impl Read + Send + 'static>) {
+        let Some(stream) = stream else { return };
+        let lines = Arc::clone(&self.lines);
+        self.readers.push(thread::spawn(move || {
+            let mut reader = BufReader::new(stream);
+            let mut line = Vec::new();
+            while let Ok(1..) = reader
+                .by_ref()
+                .take(LINE_LEN_MAX)
+                .read_until(b'\n', &mut line)
+            {
+                let text = format!("    {}\n", String::from_utf8_lossy(&line).trim_end());
+                line.clear();
+                let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+                lines.push_back(text);
+                if lines.len() > LINES_MAX {
+                    lines.pop_front();
+                }
+            }
+        }));
+    }
+
+    /// The lines, to stand behind a sentence; of a process that has ended, all
+    /// that it printed in the end.
+    pub(crate) fn behind_a_sentence(&self, has_ended: bool) -> String {
+        let begun = Instant::now();
+        let is_reading = || self.readers.iter().any(|reader| !reader.is_finished());
+        // A process that it left behind may hold its output for ever.
+        while has_ended && is_reading() && begun.elapsed() < LAST_LINES_TIMEOUT {
+            thread::sleep(LOOK_INTERVAL);
+        }
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        match lines.is_empty() {
+            true => String::new(),
+            false => format!(
+                "; it printed:\n{}",
+                lines.iter().cloned().collect::<String>()
+            ),
+        }
     }
 }

@@ -8,6 +8,8 @@ mod harness;
 
 mod client;
 mod commands;
+#[cfg(feature = "conformance")]
+mod conformance_client;
 mod frames;
 mod limits;
 mod project;

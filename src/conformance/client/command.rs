@@ -1,17 +1,15 @@
 //! The client under test, as a process that is told what to call.
 
-use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, TryRecvError};
-use std::sync::{Arc, Mutex};
 use std::thread;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use super::super::process::{keep_lines, printed_lines, shell_line};
+use super::super::process::{Printed, shell_line};
 use super::CLIENT_TIMEOUT;
 
 /// The lines that may wait to be looked at: one for each call is normal.
@@ -22,7 +20,7 @@ pub(super) struct ClientCommand {
     child: Child,
     stdin: ChildStdin,
     lines: Receiver<String>,
-    errors: Arc<Mutex<VecDeque<String>>>,
+    errors: Printed,
 }
 
 impl ClientCommand {
@@ -40,8 +38,8 @@ impl ClientCommand {
             .map_err(|error| format!("sh can't be started: {error}"))?;
         let stdin = child.stdin.take().expect("it is piped");
         let stdout = child.stdout.take().expect("it is piped");
-        let errors = Arc::default();
-        keep_lines(child.stderr.take(), &errors);
+        let mut errors = Printed::default();
+        errors.read(child.stderr.take());
         let (sender, lines) = mpsc::sync_channel(LINES_MAX);
         thread::spawn(move || {
             for line in BufReader::new(stdout).split(b'\n') {
@@ -76,7 +74,7 @@ impl ClientCommand {
                     Ok(status) => status.to_string(),
                     Err(error) => error.to_string(),
                 };
-                let printed = printed_lines(&self.errors);
+                let printed = self.errors.behind_a_sentence(true);
                 Err(format!("the client ended ({how}){printed}"))
             }
         }
