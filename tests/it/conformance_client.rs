@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::thread;
+use std::time::Duration;
 
 use speicher::conformance::{ClientCase, Options, Verdict, client_cases, run_client};
 
@@ -18,7 +19,11 @@ fn example(name: &str) -> String {
 
 /// The ids of the cases that the client does not pass.
 fn not_passed(command: &str, cases: &[&'static ClientCase]) -> BTreeSet<&'static str> {
-    let report = run_client(command, cases, &Options::default(), &mut |_, _| ());
+    let options = Options {
+        timeout: Duration::from_secs(3),
+        ..Options::default()
+    };
+    let report = run_client(command, cases, &options, &mut |_, _| ());
     let records = report.expect("it starts").records;
     assert_eq!(records.len(), cases.len());
     let not_passed = records
