@@ -17,7 +17,7 @@ use nix::unistd::Pid;
 const START_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long one may take to end before it is killed.
-const END_TIMEOUT: Duration = Duration::from_secs(5);
+const END_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How often to look whether something has happened that nobody tells.
 const LOOK_INTERVAL: Duration = Duration::from_millis(2);

@@ -14,6 +14,9 @@ use super::subject::{Server, Subject, Unreachable};
 use super::transcript::Transcript;
 use super::trial::Trial;
 
+/// How long to look whether a server that failed a case has ended by it.
+const DEATH_TIME: Duration = Duration::from_millis(50);
+
 /// How to run.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -164,6 +167,16 @@ pub fn run(
     let mut records = Vec::new();
     let same_group = |a: &&'static Case, b: &&'static Case| a.group() == b.group();
     for group in cases.chunk_by(same_group) {
+        // A server for the group would have nobody to serve.
+        if matches!(subject, Subject::Spawned(_)) && group.iter().all(|case| case.needs_spawn()) {
+            for case in group {
+                progress(case, None);
+                let record = on_its_own(case, subject, options)?;
+                progress(case, Some(&record));
+                records.push(record);
+            }
+            continue;
+        }
         let mut run = GroupRun {
             subject,
             options,
@@ -226,8 +239,13 @@ impl GroupRun<'_> {
 
     fn plain(&mut self, case: &'static Case) -> Result<Record, Unreachable> {
         let mut record = attempt(case, self.server.address(), self.options, None);
+        // The connections of a process that dies end a little before it does.
+        let patience = match record.failure {
+            Some(_) => DEATH_TIME,
+            None => Duration::ZERO,
+        };
         if let Server::Spawned(process) = &mut self.server
-            && let Some(status) = process.ended()
+            && let Some(status) = process.wait(Instant::now() + patience)
         {
             let printed = process.printed();
             record.remark = format!("the server ended meanwhile ({status}){printed}");
@@ -264,7 +282,10 @@ fn on_its_own(
     }
     let mut process = subject.process()?;
     let record = attempt(case, process.address(), options, Some(&mut process));
-    process.end();
+    // One that failed may be one that does not end; it is killed.
+    if record.failure.is_none() {
+        process.end();
+    }
     Ok(record)
 }
 

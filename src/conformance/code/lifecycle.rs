@@ -1,5 +1,7 @@
 //! The server as a process: how it ends, starts again, and what it keeps.
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::process::ExitStatus;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -60,7 +62,7 @@ pub(super) fn cases() -> Vec<Case> {
             "lifecycle/accepts-no-more",
             Level::Should,
             &["S2"],
-            "After the signal, new clients find nobody.",
+            "After the signal new clients are not served, also while it is still waiting for another.",
             accepts_no_more,
         ),
         case(
@@ -157,26 +159,48 @@ fn answers_what_was_received(trial: &mut Trial) -> Result<String, Failure> {
     Ok(String::new())
 }
 
+/// A new client may be refused, hung up on, or told 503.
 fn accepts_no_more(trial: &mut Trial) -> Result<String, Failure> {
-    ends_at(trial, Signal::SIGTERM)?;
-    match trial.connect("late") {
-        Err(_) => Ok(String::new()),
-        Ok(_) => Err(Failure::new("a refused connection", "it was accepted")),
+    const EXPECTED: &str = "a connection that is refused or closed, or status_code 503";
+
+    let _deaf = deaf_client(trial)?;
+    trial.note("process", "SIGTERM");
+    trial.process()?.signal(Signal::SIGTERM);
+    thread::sleep(Duration::from_millis(200));
+    let Ok(mut late) = trial.connect("late") else {
+        return Ok(String::new());
+    };
+    late.until(Instant::now() + Duration::from_secs(1));
+    match late.ask(PING) {
+        Ok(answer) if answer.status == 503 => Ok(String::new()),
+        Ok(answer) => Err(answer.instead_of(EXPECTED.to_owned())),
+        Err(failure) => match late.expect_close() {
+            Ok(()) => Ok(String::new()),
+            Err(_) => Err(Failure::new(EXPECTED, failure.got)),
+        },
     }
 }
 
-/// A client that does not read keeps the server from ending, for a while. One
-/// that ends at once all the same has nothing to be interrupted in.
-fn second_signal(trial: &mut Trial) -> Result<String, Failure> {
+/// A client that asks for much and does not read keeps the server from ending,
+/// for a while.
+fn deaf_client(trial: &mut Trial) -> Result<TcpStream, Failure> {
     let value = format!("\"{}\"", "x".repeat(1 << 20));
     let key = trial.key().to_owned();
     trial.link("a")?.expect(set(&key, &value), 200)?;
     let requests = super::super::link::framed(get(&key).as_bytes()).repeat(64);
-    let socket = std::net::TcpStream::connect(trial.address());
+    let socket = TcpStream::connect(trial.address());
     let mut socket = socket.map_err(|error| Failure::new("a connection", error.to_string()))?;
-    let sent = std::io::Write::write_all(&mut socket, &requests);
+    let sent = socket.write_all(&requests);
     sent.map_err(|error| Failure::new("the server reads", error.to_string()))?;
+    trial.note("another", "asks for 64 MiB and does not read");
     thread::sleep(Duration::from_millis(100));
+    Ok(socket)
+}
+
+/// A server that ends at the first signal has nothing to be interrupted in.
+fn second_signal(trial: &mut Trial) -> Result<String, Failure> {
+    let _deaf = deaf_client(trial)?;
+    trial.note("process", "SIGTERM, and 200 ms later again");
     let process = trial.process()?;
     process.signal(Signal::SIGTERM);
     thread::sleep(Duration::from_millis(200));
@@ -211,10 +235,7 @@ fn descriptors(trial: &mut Trial) -> Result<String, Failure> {
             match index % 3 {
                 0 => drop(link.expect(PING, 404)?),
                 1 => link.send(&[0, 0]),
-                _ => {
-                    link.half_close();
-                    link.expect_close()?;
-                }
+                _ => link.half_close(),
             }
         }
         Ok(())
