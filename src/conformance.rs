@@ -27,6 +27,7 @@ use std::fmt;
 pub use case::{Case, Level, all, groups};
 pub use clause::clause;
 pub use client::{ClientCase, client_cases, run_client};
+pub use process::kill_all;
 pub use runner::{Options, Record, Report, Side, Verdict, run};
 pub use subject::{Subject, Unreachable};
 

@@ -5,13 +5,13 @@ mod output;
 use std::collections::HashSet;
 use std::fs;
 use std::io::{self, BufRead, IsTerminal};
-use std::process::ExitCode;
+use std::process::{ExitCode, exit};
 use std::time::Duration;
 
 use argh::FromArgs;
 use speicher::conformance::report::Format;
 use speicher::conformance::{
-    Level, Options, Report, Subject, all, client_cases, groups, run, run_client,
+    Level, Options, Report, Subject, all, client_cases, groups, kill_all, run, run_client,
 };
 
 use super::trouble;
@@ -20,6 +20,9 @@ use output::{Line, Lines, list};
 
 /// A MUST or CLIENT case fails.
 const EXIT_FAILS: u8 = 1;
+
+/// A signal ended the run: 128 and SIGINT's number.
+const EXIT_INTERRUPTED: i32 = 130;
 
 /// Try a server of any origin on the cases of this protocol, or a client, and
 /// say where it stands.
@@ -37,7 +40,8 @@ const EXIT_FAILS: u8 = 1;
             and start the server need --spawn. docs/conformance.md tells more.",
     error_code(0, "every MUST and CLIENT case passes"),
     error_code(1, "one does not"),
-    error_code(2, "the server can't be reached, or the command line is wrong")
+    error_code(2, "the server can't be reached, or the command line is wrong"),
+    error_code(130, "ended by a signal, with all that it had started")
 )]
 pub(crate) struct Conform {
     /// host:port of a server that runs
@@ -110,6 +114,11 @@ impl Conform {
     }
 
     fn conform(&self) -> Result<ExitCode, String> {
+        let on_signal = || {
+            kill_all();
+            exit(EXIT_INTERRUPTED);
+        };
+        ctrlc::set_handler(on_signal).map_err(|error| format!("can't handle signals: {error}"))?;
         let options = Options {
             timeout: self.timeout,
             frame_timeout: self.frame_timeout,

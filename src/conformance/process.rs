@@ -1,5 +1,7 @@
 //! A server that the kit has started.
 
+mod group;
+
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -10,8 +12,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::Pid;
+use nix::sys::signal::{Signal, kill};
+
+pub(crate) use group::Group;
+pub use group::kill_all;
 
 /// How long a server may take until it accepts connections.
 const START_TIMEOUT: Duration = Duration::from_secs(20);
@@ -32,6 +36,7 @@ const LINE_LEN_MAX: u64 = 500;
 /// A process group with a server in it. Dropped, it is killed.
 pub(crate) struct Process {
     command: String,
+    group: Group,
     child: Child,
     port: u16,
     printed: Printed,
@@ -64,6 +69,7 @@ impl Process {
         printed.read(child.stderr.take());
         let mut process = Self {
             command: command.to_owned(),
+            group: Group::led_by(child.id()),
             child,
             port,
             printed,
@@ -113,7 +119,7 @@ impl Process {
 
     /// Sends the process a signal. One that has ended gets none.
     pub(crate) fn signal(&self, signal: Signal) {
-        let _ = kill(self.pid(), signal);
+        let _ = kill(self.group.leader(), signal);
     }
 
     /// Whether it has ended, and how.
@@ -137,7 +143,7 @@ impl Process {
         self.signal(Signal::SIGTERM);
         self.wait(Instant::now() + END_TIMEOUT);
         // What the command started beside the server goes with it.
-        let _ = killpg(self.pid(), Signal::SIGKILL);
+        self.group.kill();
         let _ = self.child.wait();
     }
 
@@ -156,19 +162,12 @@ impl Process {
         let folder = fs::read_dir(format!("/proc/{}/fd", self.child.id())).ok()?;
         Some(folder.count())
     }
-
-    fn pid(&self) -> Pid {
-        // Linux numbers processes with positive 32-bit integers.
-        Pid::from_raw(self.child.id() as i32)
-    }
 }
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if self.ended().is_none() {
-            let _ = killpg(self.pid(), Signal::SIGKILL);
-            let _ = self.child.wait();
-        }
+        self.group.kill();
+        let _ = self.child.wait();
     }
 }
 

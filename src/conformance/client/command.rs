@@ -6,10 +6,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, TryRecvError};
 use std::thread;
 
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
-
-use super::super::process::{Printed, shell_line};
+use super::super::process::{Group, Printed, shell_line};
 use super::CLIENT_TIMEOUT;
 
 /// The lines that may wait to be looked at: one for each call is normal.
@@ -17,6 +14,7 @@ const LINES_MAX: usize = 64;
 
 /// A running command. Dropped, it is killed.
 pub(super) struct ClientCommand {
+    group: Group,
     child: Child,
     stdin: ChildStdin,
     lines: Receiver<String>,
@@ -51,6 +49,7 @@ impl ClientCommand {
             }
         });
         Ok(Self {
+            group: Group::led_by(child.id()),
             child,
             stdin,
             lines,
@@ -83,8 +82,7 @@ impl ClientCommand {
 
 impl Drop for ClientCommand {
     fn drop(&mut self) {
-        // Linux numbers processes with positive 32-bit integers.
-        let _ = killpg(Pid::from_raw(self.child.id() as i32), Signal::SIGKILL);
+        self.group.kill();
         let _ = self.child.wait();
     }
 }
