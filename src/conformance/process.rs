@@ -140,7 +140,9 @@ impl Process {
 
     /// Asks it to end, and kills what is left of it.
     pub(crate) fn end(&mut self) {
-        self.signal(Signal::SIGTERM);
+        if self.ended().is_none() {
+            self.signal(Signal::SIGTERM);
+        }
         self.wait(Instant::now() + END_TIMEOUT);
         // What the command started beside the server goes with it.
         self.group.kill();
