@@ -8,6 +8,10 @@ mod harness;
 
 mod client;
 mod commands;
+#[cfg(feature = "conformance")]
+mod conformance;
+#[cfg(feature = "conformance")]
+mod faults;
 mod frames;
 mod limits;
 mod project;
