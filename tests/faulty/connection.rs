@@ -22,7 +22,9 @@ const LINGER_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// Serves until one of the two sides has had enough.
 pub fn serve(server: &Server, stream: TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+    let writes_apart =
+        server.has(Fault::HeaderInTwoWrites) || server.has(Fault::PayloadInSecondWrite);
+    stream.set_nodelay(!writes_apart)?;
     let mut private = State::default();
     let mut keys_set = Vec::new();
     let mut input = Input::new(server, &stream);

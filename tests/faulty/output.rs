@@ -63,6 +63,11 @@ impl<'a> Output<'a> {
                 stream.write_all(&frame[..HEADER_LEN])?;
                 stream.write_all(&frame[HEADER_LEN..])
             }
+            Fault::SignalsDropAll => {
+                // Slow enough for a signal to find requests that wait.
+                thread::sleep(Duration::from_millis(1));
+                stream.write_all(&frame)
+            }
             Fault::NoPatience => self.write_now_or_never(&frame),
             Fault::WritesUnderLock => {
                 let _state = lock(&self.server.state);

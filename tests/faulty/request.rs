@@ -108,7 +108,7 @@ fn repaired(payload: &[u8]) -> Vec<u8> {
     let mut attempts = starts.flat_map(|start| ["}", "]}"].map(|end| format!("{start}{end}")));
     let is_object = |attempt: &String| serde_json::from_str::<Members>(attempt).is_ok();
     match is_object(&text) {
-        true => payload.to_vec(),
+        true => text.into_bytes(),
         false => attempts
             .find(is_object)
             .map_or(payload.to_vec(), String::into_bytes),

@@ -9,7 +9,11 @@ mod harness;
 mod client;
 mod commands;
 #[cfg(feature = "conformance")]
+mod conformance;
+#[cfg(feature = "conformance")]
 mod conformance_client;
+#[cfg(feature = "conformance")]
+mod faults;
 mod frames;
 mod limits;
 mod project;

@@ -221,6 +221,11 @@ fn hang_ups(trial: &mut Trial) -> Result<String, Failure> {
     for len in 0..frame.len() {
         let mut link = trial.connect("hangs up")?;
         link.send(&frame[..len]);
+        drop(link);
+        // Some systems queue only five connections; who is served came after them.
+        if len % 4 == 3 {
+            trial.connect("is served")?.expect(PING, 404)?;
+        }
     }
     trial.link("a")?.expect(PING, 404)?;
     Ok(String::new())
