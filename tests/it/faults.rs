@@ -471,7 +471,7 @@ const CAUGHT: &[(&str, &[&str])] = &[
 ];
 
 /// Faults that are tried at the same time; most of the time they wait.
-const THREADS: usize = 2;
+const THREADS: usize = 6;
 
 /// A shell command that starts the server with the fault.
 pub fn faulty(fault: &str) -> String {

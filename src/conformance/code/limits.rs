@@ -182,6 +182,8 @@ fn never_reads(trial: &mut Trial) -> Result<String, Failure> {
         deaf.push(socket);
     }
     trial.note("four others", "ask for 64 MiB each and do not read");
+    // So long a server may take until it has filled all that takes its bytes.
+    thread::sleep(Duration::from_millis(500));
     for _ in 0..20 {
         answered_soon(&mut trial.connect("b")?)?;
         thread::sleep(Duration::from_millis(10));
