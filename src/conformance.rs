@@ -7,6 +7,7 @@
 
 mod answer;
 mod case;
+mod catalogue;
 mod clause;
 mod client;
 mod code;
@@ -14,6 +15,7 @@ mod json;
 mod linearize;
 mod link;
 mod process;
+mod record;
 pub mod report;
 mod runner;
 mod script;
@@ -28,7 +30,8 @@ pub use case::{Case, Level, all, groups};
 pub use clause::clause;
 pub use client::{ClientCase, client_cases, run_client};
 pub use process::kill_all;
-pub use runner::{Options, Record, Report, Side, Verdict, run};
+pub use record::{Record, Report, Side, Verdict};
+pub use runner::{Options, run};
 pub use subject::{Subject, Unreachable};
 
 /// What a case wanted to see, and what it saw instead.
@@ -45,6 +48,14 @@ impl Failure {
         Self {
             expected: expected.into(),
             got: got.into(),
+        }
+    }
+
+    /// The failure of one of several steps.
+    fn in_step(self, step: usize, all: usize) -> Self {
+        Self {
+            expected: format!("in step {step} of {all}, {}", self.expected),
+            got: self.got,
         }
     }
 }

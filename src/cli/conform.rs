@@ -210,7 +210,11 @@ impl Conform {
         };
         let cases: Vec<_> = cases.iter().filter(is_chosen).collect();
         match cases.is_empty() {
-            true => Err("no case is in all of these; --list shows what there is".to_owned()),
+            true => Err(
+                "no case is in all of these; --list shows what there is, and with --client what \
+                 there is for clients"
+                    .to_owned(),
+            ),
             false => Ok(cases),
         }
     }
@@ -239,6 +243,7 @@ impl Conform {
         };
         let warning = format!("this removes everything that is stored at {address}");
         if self.yes {
+            eprintln!("speicher: {warning}");
             return Ok(());
         }
         if !io::stdin().is_terminal() {

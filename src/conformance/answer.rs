@@ -58,11 +58,21 @@ fn sentence(error: &RawValue) -> Option<String> {
     serde_json::from_str(error.get()).ok()
 }
 
-/// The begin of a text, and how long all of it is.
+/// The begin of a text, and how long all of it is. Control characters are
+/// written as escapes, so that no peer writes to people's terminals.
 pub(crate) fn excerpt(text: &str) -> String {
     let start: String = text.chars().take(EXCERPT_LEN).collect();
-    if start.len() == text.len() {
-        return start;
+    match start.len() == text.len() {
+        true => without_controls(&start),
+        false => format!("{}... ({} bytes)", without_controls(&start), text.len()),
     }
-    format!("{start}... ({} bytes)", text.len())
+}
+
+/// The text with its control characters as escapes.
+pub(crate) fn without_controls(text: &str) -> String {
+    let shown = |c: char| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    };
+    text.chars().map(shown).collect()
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::Failure;
+use super::catalogue::{self, Entry};
 use super::code;
 use super::script::{self, Step};
 use super::trial::Trial;
@@ -140,9 +141,7 @@ const FILES: [(&str, &str); 7] = [
 static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
     let mut cases = Vec::new();
     for (group, text) in FILES {
-        let file: File = toml::from_str(text)
-            .unwrap_or_else(|error| panic!("cases/{group}.toml is part of the program: {error}"));
-        cases.extend(file.case.into_iter().map(Entry::into_case));
+        cases.extend(catalogue::read(text).into_iter().map(of_data));
         cases.extend(
             code::cases()
                 .into_iter()
@@ -154,37 +153,15 @@ static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
     cases
 });
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    case: Vec<Entry>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Entry {
-    id: String,
-    level: Level,
-    clauses: Vec<String>,
-    says: String,
-    /// The time that it may take, where it is not that of the run.
-    seconds: Option<u64>,
-    steps: Vec<Step>,
-}
-
-impl Entry {
-    /// The texts are made static: they are read once and kept to the end.
-    fn into_case(self) -> Case {
-        let clauses = self.clauses.into_iter();
-        Case {
-            id: self.id.leak(),
-            level: self.level,
-            clauses: clauses.map(|clause| &*clause.leak()).collect(),
-            says: self.says.leak(),
-            timeout: self.seconds.map(Duration::from_secs),
-            kind: Kind::Plain,
-            action: Action::Steps(self.steps),
-        }
+fn of_data(entry: Entry<Step>) -> Case {
+    Case {
+        id: entry.id,
+        level: entry.level,
+        clauses: entry.clauses,
+        says: entry.says,
+        timeout: entry.seconds.map(Duration::from_secs),
+        kind: Kind::Plain,
+        action: Action::Steps(entry.steps),
     }
 }
 

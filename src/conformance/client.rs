@@ -9,10 +9,10 @@ mod script;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
-
 use super::case::Level;
-use super::runner::{Options, Record, Report, Side, Verdict};
+use super::catalogue::{self, Entry};
+use super::record::{Record, Report, Side};
+use super::runner::Options;
 use super::subject::Unreachable;
 use super::transcript::Transcript;
 use script::Step;
@@ -78,55 +78,25 @@ fn attempt(
     let begun = Instant::now();
     let transcript = Transcript::new();
     let outcome = script::play(&case.steps, command, options.timeout, &transcript)?;
-    let mut record = Record {
-        id: case.id,
-        level: case.level,
-        clauses: &case.clauses,
-        says: case.says,
-        verdict: Verdict::Skip,
-        took: begun.elapsed(),
-        is_known: options.known_failing.contains(case.id),
-        failure: None,
-        transcript: String::new(),
-        remark: String::new(),
-    };
+    let is_known = options.known_failing.contains(case.id);
+    let mut record = Record::skipped(case.id, case.level, &case.clauses, case.says, is_known);
+    record.took = begun.elapsed();
     record.judge(outcome.map(|()| String::new()), &transcript);
     Ok(record)
 }
 
 static CASES: LazyLock<Vec<ClientCase>> = LazyLock::new(|| {
-    let file: File = toml::from_str(include_str!("cases/client.toml"))
-        .unwrap_or_else(|error| panic!("cases/client.toml is part of the program: {error}"));
-    file.case.into_iter().map(Entry::into_case).collect()
+    let entries = catalogue::read(include_str!("cases/client.toml"));
+    entries.into_iter().map(of_data).collect()
 });
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    case: Vec<Entry>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Entry {
-    id: String,
-    level: Level,
-    clauses: Vec<String>,
-    says: String,
-    steps: Vec<Step>,
-}
-
-impl Entry {
-    /// The texts are made static: they are read once and kept to the end.
-    fn into_case(self) -> ClientCase {
-        let clauses = self.clauses.into_iter();
-        ClientCase {
-            id: self.id.leak(),
-            level: self.level,
-            clauses: clauses.map(|clause| &*clause.leak()).collect(),
-            says: self.says.leak(),
-            steps: self.steps,
-        }
+fn of_data(entry: Entry<Step>) -> ClientCase {
+    ClientCase {
+        id: entry.id,
+        level: entry.level,
+        clauses: entry.clauses,
+        says: entry.says,
+        steps: entry.steps,
     }
 }
 

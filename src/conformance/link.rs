@@ -13,6 +13,9 @@ use super::answer::Answer;
 use super::transcript::{Event, Transcript};
 use crate::protocol::frame::{self, HEADER_LEN};
 
+/// Bytes that a server may have sent before anyone asked for so much.
+const INBOX_LEN_MAX: usize = 128 << 20;
+
 /// Bytes asked of the socket at once.
 const READ_LEN: usize = 64 << 10;
 
@@ -34,6 +37,8 @@ pub(crate) struct Link {
 pub(crate) enum End {
     Closed,
     Reset,
+    /// It sent more than anyone asked for; the rest is not read.
+    Flooded,
 }
 
 impl Link {
@@ -79,6 +84,15 @@ impl Link {
         self.deadline = deadline;
     }
 
+    /// Does something that may wait for so long at most.
+    pub(crate) fn within<T>(&mut self, time: Duration, act: impl FnOnce(&mut Self) -> T) -> T {
+        let earlier = self.deadline.min(Instant::now() + time);
+        let deadline = std::mem::replace(&mut self.deadline, earlier);
+        let outcome = act(self);
+        self.deadline = deadline;
+        outcome
+    }
+
     /// Sends the bytes, as far as the server takes them. Whether it took all
     /// shows in its replies, which are what a case is about.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
@@ -90,7 +104,12 @@ impl Link {
                     rest = &rest[sent..];
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    if !self.wait(PollFlags::POLLIN | PollFlags::POLLOUT) {
+                    // A side that has ended would be ready to read for ever.
+                    let events = match self.end {
+                        None => PollFlags::POLLIN | PollFlags::POLLOUT,
+                        Some(_) => PollFlags::POLLOUT,
+                    };
+                    if !self.wait(events) {
                         let left = rest.len();
                         self.note(format!("the peer does not take the last {left} bytes"));
                         return;
@@ -164,6 +183,12 @@ impl Link {
                 format!("a header of {header:02x?}, which is no length"),
             )
         })?;
+        if len > INBOX_LEN_MAX {
+            return Err(Failure::new(
+                "a reply as long as its value",
+                format!("the announcement of {len} bytes, more than any case asks for"),
+            ));
+        }
         self.gather(HEADER_LEN + len)?;
         let payload = self.inbox[HEADER_LEN..HEADER_LEN + len].to_vec();
         self.inbox.drain(..HEADER_LEN + len);
@@ -214,20 +239,17 @@ impl Link {
         }
     }
 
-    /// Fails if anything comes, or the connection ends, within the time.
+    /// Fails if anything comes within the time. The connection may end.
     pub(crate) fn expect_silence(&mut self, time: Duration) -> Result<(), Failure> {
-        let deadline = std::mem::replace(&mut self.deadline, Instant::now() + time);
-        let is_silent = self.inbox.is_empty() && !self.wait(PollFlags::POLLIN);
-        self.deadline = deadline;
-        if is_silent {
-            return Ok(());
+        self.within(time, |link| {
+            while link.inbox.is_empty() && link.end.is_none() && link.wait(PollFlags::POLLIN) {
+                link.take_in();
+            }
+        });
+        match self.inbox.len() {
+            0 => Ok(()),
+            len => Err(Failure::new("no reply", format!("{len} bytes came"))),
         }
-        self.take_in();
-        let got = match (self.inbox.len(), self.end) {
-            (0, Some(_)) => "the peer closed the connection".to_owned(),
-            (len, _) => format!("{len} bytes came"),
-        };
-        Err(Failure::new("no reply, and an open connection", got))
     }
 
     /// Ends this side's output; replies can still come.
@@ -256,6 +278,7 @@ impl Link {
             None => format!("{came}; the time was up"),
             Some(End::Closed) => format!("{came}; the peer closed the connection"),
             Some(End::Reset) => format!("{came}; the peer reset the connection"),
+            Some(End::Flooded) => format!("more than {INBOX_LEN_MAX} bytes"),
         };
         Failure::new("a reply", got)
     }
@@ -276,6 +299,13 @@ impl Link {
     fn take_in(&mut self) {
         while self.end.is_none() {
             let have = self.inbox.len();
+            if have > INBOX_LEN_MAX {
+                self.note(format!(
+                    "more than {INBOX_LEN_MAX} bytes came; no more are read"
+                ));
+                self.ended(End::Flooded);
+                return;
+            }
             self.inbox.resize(have + READ_LEN, 0);
             let outcome = self.stream.read(&mut self.inbox[have..]);
             self.inbox.truncate(have + *outcome.as_ref().unwrap_or(&0));
@@ -298,6 +328,7 @@ impl Link {
         let event = match end {
             End::Closed => Event::Closed,
             End::Reset => Event::Reset,
+            End::Flooded => return,
         };
         self.transcript.add(&self.name, event);
     }

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 
+use super::answer::without_controls;
+
 pub(crate) use group::Group;
 pub use group::kill_all;
 
@@ -117,6 +119,11 @@ impl Process {
         self.printed.behind_a_sentence(has_ended)
     }
 
+    /// Forgets what it has printed so far.
+    pub(crate) fn forget_printed(&self) {
+        self.printed.forget();
+    }
+
     /// Sends the process a signal. One that has ended gets none.
     pub(crate) fn signal(&self, signal: Signal) {
         let _ = kill(self.group.leader(), signal);
@@ -203,7 +210,8 @@ impl Printed {
                 .take(LINE_LEN_MAX)
                 .read_until(b'\n', &mut line)
             {
-                let text = format!("    {}\n", String::from_utf8_lossy(&line).trim_end());
+                let text = String::from_utf8_lossy(&line);
+                let text = format!("    {}\n", without_controls(text.trim_end()));
                 line.clear();
                 let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
                 lines.push_back(text);
@@ -212,6 +220,12 @@ impl Printed {
                 }
             }
         }));
+    }
+
+    /// Forgets what was printed so far.
+    pub(crate) fn forget(&self) {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.clear();
     }
 
     /// The lines, to stand behind a sentence; of a process that has ended, all

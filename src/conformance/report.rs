@@ -133,6 +133,10 @@ fn word(record: &Record) -> &'static str {
     }
 }
 
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
 /// The text with what XML and HTML take for their own written as entities, and
 /// without the control characters that XML can't hold.
 fn escaped(text: &str) -> String {

@@ -17,6 +17,9 @@ use super::trial::Trial;
 /// The connection of a step that names none.
 const FIRST_LINK: &str = "a";
 
+/// How long a server that says nothing is waited for before the next step.
+const SETTLING_TIME: Duration = Duration::from_secs(1);
+
 /// One step. The fields are the words of the files in `cases/`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -82,8 +85,11 @@ impl Texts {
 
 /// Plays the steps.
 pub(crate) fn play(steps: &[Step], trial: &mut Trial) -> Result<String, Failure> {
-    for step in steps {
-        step.play(trial)?;
+    for (index, step) in steps.iter().enumerate() {
+        step.play(trial).map_err(|failure| match steps.len() {
+            1 => failure,
+            all => failure.in_step(index + 1, all),
+        })?;
     }
     Ok(String::new())
 }
@@ -137,8 +143,8 @@ impl Step {
             link.half_close();
         }
         if self.settled {
-            // Which of the two it is, other steps or other cases say.
-            let _ = link.payload();
+            // Which of the two it is, or neither, other cases say.
+            let _ = link.within(SETTLING_TIME, Link::payload);
         }
         if self.reply.is_some() {
             for _ in 0..payloads.len().max(1) {

@@ -10,9 +10,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 /// The faults. `none` is a client that every case passes.
-const FAULTS: [&str; 15] = [
+const FAULTS: [&str; 16] = [
     "none",
     "ends-at-once",
+    "never-connects",
     "header-read-once",
     "payload-read-once",
     "keeps-broken-connections",
@@ -89,6 +90,9 @@ impl Client {
         let value: Value = serde_json::from_str(json).expect("JSON");
         if key.is_empty() && verb != "reset" && !self.has("sends-anything") {
             return "refused an empty key".to_owned();
+        }
+        if self.has("never-connects") {
+            return if verb == "get" { "absent" } else { "ok" }.to_owned();
         }
         let request = match verb {
             "set" if self.has("sends-anything") => {

@@ -66,6 +66,7 @@ const CAUGHT: &[(&str, &[&str])] = &[
     ("knows-all-members", &["unknown-members"]),
     ("falsy-is-absent", &["values"]),
     ("sends-anything", &["set", "delete", "reset", "empty-key"]),
+    ("never-connects", &["set", "reset", "get-miss", "get-null", "delete"]),
     ("ends-at-once", &["get", "get-null", "other-words"]),
 ];
 

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::super::Failure;
 use super::super::case::{Case, Kind, Level};
-use super::super::link::Link;
+use super::super::link::framed;
 use super::super::trial::Trial;
-use super::{PING, case, get, set};
+use super::{PING, case, deaf_client, get, served_soon, set};
 
 /// How long a server may take to say that it is full, and some for the way.
 const REFUSED_WITHIN: Duration = Duration::from_secs(3);
@@ -95,7 +95,7 @@ fn frame_timeout(trial: &mut Trial) -> Result<String, Failure> {
 
 fn slow_frame_in_time(trial: &mut Trial) -> Result<String, Failure> {
     let pause = trial.frame_timeout.min(Duration::from_secs(4)) / 2 / 30;
-    let frame = super::super::link::framed(PING.as_bytes());
+    let frame = framed(PING.as_bytes());
     let link = trial.link("a")?;
     for piece in frame.chunks(2) {
         link.send(piece);
@@ -171,29 +171,17 @@ fn never_reads(trial: &mut Trial) -> Result<String, Failure> {
     let value = format!("\"{}\"", "x".repeat(1 << 20));
     let key = trial.key().to_owned();
     trial.link("a")?.expect(set(&key, &value), 200)?;
-    let requests = super::super::link::framed(get(&key).as_bytes()).repeat(64);
     let mut deaf = Vec::new();
     for _ in 0..4 {
-        // A socket alone: what it does not read stays with the server.
-        let socket = std::net::TcpStream::connect(trial.address());
-        let mut socket = socket.map_err(|error| Failure::new("a connection", error.to_string()))?;
-        let sent = std::io::Write::write_all(&mut socket, &requests);
-        sent.map_err(|error| Failure::new("the server reads", error.to_string()))?;
-        deaf.push(socket);
+        deaf.push(deaf_client(trial, &key)?);
     }
-    trial.note("four others", "ask for 64 MiB each and do not read");
     // So long a server may take until it has filled all that takes its bytes.
     thread::sleep(Duration::from_millis(500));
     for _ in 0..20 {
-        answered_soon(&mut trial.connect("b")?)?;
+        served_soon(&mut trial.connect("b")?)?;
         thread::sleep(Duration::from_millis(10));
     }
     Ok(String::new())
-}
-
-fn answered_soon(link: &mut Link) -> Result<(), Failure> {
-    link.until(Instant::now() + Duration::from_secs(2));
-    link.expect(PING, 404).map(drop)
 }
 
 fn reads_late(trial: &mut Trial) -> Result<String, Failure> {
@@ -219,7 +207,7 @@ fn reads_late(trial: &mut Trial) -> Result<String, Failure> {
 }
 
 fn hang_ups(trial: &mut Trial) -> Result<String, Failure> {
-    let frame = super::super::link::framed(PING.as_bytes());
+    let frame = framed(PING.as_bytes());
     for len in 0..frame.len() {
         let mut link = trial.connect("hangs up")?;
         link.send(&frame[..len]);

@@ -18,7 +18,7 @@ pub(super) fn report(report: &Report) -> String {
          <p class=\"subject\"><code>{subject}</code></p>\n\
          <p class=\"verdict {outcome}\">{}</p>\n\
          <p>Tried by speicher {} in {:.1} s. MUST and CLIENT cases pass or fail; in SHOULD cases \
-         a server may differ; INFO cases report.</p>\n",
+         it may differ; INFO cases report.</p>\n",
         escaped(&report.verdict()),
         env!("CARGO_PKG_VERSION"),
         report.took.as_secs_f64()

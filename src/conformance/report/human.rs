@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::super::{Level, Record, Report, Verdict};
-use super::{clauses, word};
+use super::{clauses, first_line, word};
 
 /// How marks are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,10 +51,6 @@ pub fn line(record: &Record, style: Style) -> String {
         let _ = write!(line, "\n                 {}", first_line(&record.remark));
     }
     line + "\n"
-}
-
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
 }
 
 fn mark(record: &Record, style: Style) -> String {

@@ -72,7 +72,7 @@ fn test_case(report: &Report, record: &Record) -> String {
     } else if is_skipped(record) {
         let reason = match record.verdict {
             Verdict::Skip => record.remark.clone(),
-            Verdict::Differ => format!("the server may differ here: {failure}"),
+            Verdict::Differ => format!("it may differ here: {failure}"),
             _ => format!("known to fail: {failure}"),
         };
         let _ = writeln!(text, "      <skipped message=\"{}\"/>", escaped(&reason));

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::super::{Record, Report, Verdict};
-use super::clauses;
+use super::{clauses, first_line};
 
 pub(super) fn report(report: &Report) -> String {
     let mut text = format!("TAP version 13\n1..{}\n", report.records.len());
@@ -48,10 +48,10 @@ pub(super) fn report(report: &Report) -> String {
 /// the word TODO.
 fn directive(record: &Record) -> String {
     match record.verdict {
-        Verdict::Skip => format!(" # SKIP {}", record.remark),
-        Verdict::Differ => " # TODO the server may differ here".to_owned(),
+        Verdict::Skip => format!(" # SKIP {}", first_line(&record.remark)),
+        Verdict::Differ => " # TODO it may differ here".to_owned(),
         _ if record.is_known => " # TODO known to fail".to_owned(),
-        Verdict::Info => format!(" # {}", record.remark),
+        Verdict::Info => format!(" # {}", first_line(&record.remark)),
         Verdict::Pass | Verdict::Fail => String::new(),
     }
 }
