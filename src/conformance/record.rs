@@ -109,7 +109,7 @@ impl Record {
 /// Which end of the protocol was tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// A server, by [`run`].
+    /// A server, by [`run`](super::run).
     Server,
     /// A client, by [`run_client`](super::run_client).
     Client,
