@@ -1,6 +1,12 @@
 //! The command line: one file per subcommand.
 
+#[cfg(feature = "bench")]
+mod bench;
+#[cfg(feature = "bench")]
+mod compare;
 mod delete;
+#[cfg(feature = "bench")]
+mod echo;
 mod get;
 mod reset;
 mod serve;
@@ -15,6 +21,28 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use argh::FromArgs;
+
+/// The names of all commands that this build has.
+const COMMANDS: &[&str] = &[
+    "serve",
+    "set",
+    "get",
+    "delete",
+    "reset",
+    #[cfg(feature = "bench")]
+    "bench",
+    #[cfg(feature = "bench")]
+    "compare",
+    #[cfg(feature = "bench")]
+    "echo",
+];
+
+/// The names as a sentence has them: `a, b` and so on, with this word before
+/// the last.
+fn commands(conjunction: &str) -> String {
+    let (last, others) = COMMANDS.split_last().expect("there are some");
+    format!("{} {conjunction} {last}", others.join(", "))
+}
 
 /// Nothing is there: what grep exits with when it finds nothing.
 const EXIT_ABSENT: u8 = 1;
@@ -41,7 +69,10 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Exi
         return Err(show(concat!("speicher ", env!("CARGO_PKG_VERSION"))));
     }
     top.command.ok_or_else(|| {
-        trouble("say what to do: serve, set, get, delete or reset; speicher --help tells more")
+        trouble(format_args!(
+            "say what to do: {}; speicher --help tells more",
+            commands("or")
+        ))
     })
 }
 
@@ -50,15 +81,15 @@ fn mistake(output: &str, command: Option<&str>) -> String {
     let output = output.replace(SHIELD, "");
     let output = output.split_whitespace().collect::<Vec<_>>().join(" ");
     match command {
-        Some("serve" | "set" | "get" | "delete" | "reset") => {
-            let command = command.unwrap_or_default();
+        Some(command) if COMMANDS.contains(&command) => {
             format!("{output}; speicher {command} --help shows how")
         }
         Some("del") => "there is no command del; it is called delete".to_owned(),
         Some("rst") => "there is no command rst; it is called reset".to_owned(),
         _ => format!(
-            "{output}; the commands are serve, set, get, delete and reset, their options come \
-             after them, and speicher --help tells more"
+            "{output}; the commands are {}, their options come after them, and \
+             speicher --help tells more",
+            commands("and")
         ),
     }
 }
@@ -90,6 +121,12 @@ pub(crate) enum Command {
     Get(get::Get),
     Delete(delete::Delete),
     Reset(reset::Reset),
+    #[cfg(feature = "bench")]
+    Bench(bench::Bench),
+    #[cfg(feature = "bench")]
+    Compare(compare::Compare),
+    #[cfg(feature = "bench")]
+    Echo(echo::Echo),
 }
 
 /// Stands before an argument that begins with a dash and is no option; no

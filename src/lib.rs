@@ -11,3 +11,6 @@ pub mod store;
 pub mod server;
 
 pub mod client;
+
+#[cfg(feature = "bench")]
+pub mod bench;

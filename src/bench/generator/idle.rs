@@ -1,0 +1,65 @@
+//! Connections that made one request and then say nothing.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{Load, PATIENCE};
+use crate::bench::protocol::{Outcome, Scan};
+use crate::bench::workload::{Operation, Values, Workload};
+
+/// They are closed when it is dropped.
+pub(in crate::bench) struct Idle {
+    connections: Vec<TcpStream>,
+}
+
+impl Idle {
+    /// Opens so many, or as many as the server takes.
+    pub(in crate::bench) fn open(load: &Load, count: usize, stop: &AtomicBool) -> Self {
+        let values = Values::new(&Workload::default());
+        let mut request = Vec::new();
+        let operation = Operation {
+            key: 0,
+            is_get: true,
+            value_len: 64,
+            salt: 0,
+        };
+        load.protocol.push(&mut request, operation, &values);
+        let mut connections = Vec::new();
+        while connections.len() < count && !stop.load(Ordering::Relaxed) {
+            match open(load, &request) {
+                Some(connection) => connections.push(connection),
+                None => break,
+            }
+        }
+        Self { connections }
+    }
+
+    /// How many the server took.
+    pub(in crate::bench) fn count(&self) -> usize {
+        self.connections.len()
+    }
+}
+
+/// `None` when the server does not serve it.
+fn open(load: &Load, request: &[u8]) -> Option<TcpStream> {
+    let mut stream = TcpStream::connect_timeout(&load.address, PATIENCE).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    stream.set_nodelay(true).ok()?;
+    stream.write_all(request).ok()?;
+    let mut reply = Vec::new();
+    let mut room = [0; 4096];
+    loop {
+        match stream.read(&mut room).ok()? {
+            0 => return None,
+            n => reply.extend_from_slice(&room[..n]),
+        }
+        match load.protocol.scan(&reply).ok()? {
+            Scan::Reply { len, outcome, .. } if len <= reply.len() => {
+                let is_served = !matches!(outcome, Outcome::Unavailable | Outcome::BadRequest);
+                return is_served.then_some(stream);
+            }
+            _ => {}
+        }
+    }
+}
