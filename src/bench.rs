@@ -3,12 +3,15 @@
 //!
 //! docs/benchmarking.md says what is measured, and how to read it.
 
+pub mod compare;
 pub mod echo;
 pub mod figures;
 pub mod generator;
 pub mod measurement;
 mod process;
 pub mod protocol;
+pub mod report;
 mod schedule;
 pub mod server;
+pub mod stats;
 pub mod workload;

@@ -133,7 +133,9 @@ fn run_loop(mut poll: Poll, newcomers: &Receiver<TcpStream>) {
         for mut stream in newcomers.try_iter() {
             let index = vacant.pop().unwrap_or(connections.len());
             let interest = Interest::READABLE | Interest::WRITABLE;
-            let registered = poll.registry().register(&mut stream, Token(index), interest);
+            let registered = poll
+                .registry()
+                .register(&mut stream, Token(index), interest);
             let connection = registered.is_ok().then(|| Connection {
                 stream,
                 pending: Vec::new(),

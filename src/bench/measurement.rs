@@ -258,7 +258,11 @@ impl Measurement {
             elapsed => time.as_secs_f64() / elapsed,
         };
         let mut measurement = Self {
-            r#loop: if rate_wanted.is_some() { "open" } else { "closed" },
+            r#loop: if rate_wanted.is_some() {
+                "open"
+            } else {
+                "closed"
+            },
             rate_wanted,
             seconds,
             operations: tally.operations,
@@ -417,9 +421,12 @@ mod tests {
 
     #[test]
     fn late_requests_are_the_generators_fault_only_where_connections_were_free() {
-        for (late_generator, late_connection, is_bottleneck) in
-            [(10, 0, false), (100, 0, true), (0, 900, false), (10, 900, false)]
-        {
+        for (late_generator, late_connection, is_bottleneck) in [
+            (10, 0, false),
+            (100, 0, true),
+            (0, 900, false),
+            (10, 900, false),
+        ] {
             let mut tally = Tally::new();
             tally.operations = 1000;
             tally.late_generator = late_generator;

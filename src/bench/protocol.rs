@@ -251,11 +251,7 @@ mod tests {
         let text = String::from_utf8(value()).expect("ASCII");
         let cases = [
             (Protocol::Resp, "+OK\r\n".to_owned(), Outcome::Done),
-            (
-                Protocol::Resp,
-                format!("$64\r\n{text}\r\n"),
-                Outcome::Value,
-            ),
+            (Protocol::Resp, format!("$64\r\n{text}\r\n"), Outcome::Value),
             (Protocol::Resp, "$-1\r\n".to_owned(), Outcome::Missing),
             (
                 Protocol::Resp,
@@ -299,7 +295,10 @@ mod tests {
             let request = pushed(Protocol::Speicher, is_get).len();
             let reply = if is_get { 4 + 28 + 64 } else { 4 + 19 };
             let moved = request + reply;
-            assert!((moved - 1..=moved + 1).contains(&(2 * echo.len())), "{is_get}");
+            assert!(
+                (moved - 1..=moved + 1).contains(&(2 * echo.len())),
+                "{is_get}"
+            );
         }
     }
 

@@ -129,7 +129,11 @@ impl Server {
     /// Starts it and waits until it accepts connections.
     ///
     /// Fails with a sentence that has the end of what the server printed.
-    pub fn start(command: &CommandLine, budget: &Budget, stop: &AtomicBool) -> Result<Self, String> {
+    pub fn start(
+        command: &CommandLine,
+        budget: &Budget,
+        stop: &AtomicBool,
+    ) -> Result<Self, String> {
         let mut trouble = String::new();
         for _ in 0..ATTEMPTS {
             match Self::start_once(command, budget, stop) {

@@ -304,7 +304,10 @@ fn table(load: &Load, measurement: &Measurement) -> String {
         table.add_row([name, &value]);
     };
     row("loop", loop_kind(load));
-    row("rate", format!("{} operations/s", figures::count(measurement.rate)));
+    row(
+        "rate",
+        format!("{} operations/s", figures::count(measurement.rate)),
+    );
     let latency = &measurement.latency_ns;
     for (name, nanoseconds) in [
         ("p50", latency.p50),
@@ -446,7 +449,7 @@ fn parse_pipeline(text: &str) -> Result<usize, String> {
     parse_within(text, PIPELINE_MAX as u64, "requests").map(|number| number as usize)
 }
 
-fn parse_threads(text: &str) -> Result<usize, String> {
+pub(super) fn parse_threads(text: &str) -> Result<usize, String> {
     parse_within(text, 256, "threads").map(|number| number as usize)
 }
 

@@ -47,7 +47,11 @@ impl Echo {
         let listener = TcpListener::bind(("127.0.0.1", self.port))?;
         let address = listener.local_addr()?;
         // Who closes standard output does not want to know.
-        let _ = writeln!(io::stdout(), "listening on {address} (echo, {})", self.model);
+        let _ = writeln!(
+            io::stdout(),
+            "listening on {address} (echo, {})",
+            self.model
+        );
         serve(&listener, self.model)
     }
 }

@@ -125,7 +125,9 @@ impl<'a> Driver<'a> {
             }
             match open(load, &poll, connections.len()) {
                 Ok(connection) => connections.push(Some(connection)),
-                Err(error) => tally.errors.add(ErrorKind::Connect, 1, || error.to_string()),
+                Err(error) => tally
+                    .errors
+                    .add(ErrorKind::Connect, 1, || error.to_string()),
             }
         }
         Ok(Self {
@@ -142,9 +144,7 @@ impl<'a> Driver<'a> {
             unanswered: 0,
             left: match load.length {
                 Length::Time(_) => None,
-                Length::Requests(count) => {
-                    Some(share(count as usize, load.threads, index) as u64)
-                }
+                Length::Requests(count) => Some(share(count as usize, load.threads, index) as u64),
             },
             progress_ns: 0,
             full_until_ns: 0,
@@ -157,7 +157,11 @@ impl<'a> Driver<'a> {
 
     /// Runs to the end, and returns the connections with what was counted.
     pub(super) fn run(mut self, window: Window) -> (Tally, Vec<Connection>) {
-        let rate = self.run.load.rate.map(|rate| rate / self.run.load.threads as f64);
+        let rate = self
+            .run
+            .load
+            .rate
+            .map(|rate| rate / self.run.load.threads as f64);
         let mut schedule = rate.map(|rate| Schedule::new(rate, 0, self.schedule_seed));
         let mut events = Events::with_capacity(1024);
         let mut used = None;
@@ -463,7 +467,8 @@ fn open(load: &Load, poll: &Poll, index: usize) -> std::io::Result<Connection> {
     stream.set_nonblocking(true)?;
     let mut stream = TcpStream::from_std(stream);
     let interest = Interest::READABLE | Interest::WRITABLE;
-    poll.registry().register(&mut stream, Token(index), interest)?;
+    poll.registry()
+        .register(&mut stream, Token(index), interest)?;
     Ok(Connection::new(stream))
 }
 

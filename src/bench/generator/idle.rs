@@ -14,8 +14,15 @@ pub(in crate::bench) struct Idle {
 }
 
 impl Idle {
-    /// Opens so many, or as many as the server takes.
-    pub(in crate::bench) fn open(load: &Load, count: usize, stop: &AtomicBool) -> Self {
+    /// None yet.
+    pub(in crate::bench) fn none() -> Self {
+        Self {
+            connections: Vec::new(),
+        }
+    }
+
+    /// Opens more until there are so many, or as many as the server takes.
+    pub(in crate::bench) fn grow_to(&mut self, load: &Load, count: usize, stop: &AtomicBool) {
         let values = Values::new(&Workload::default());
         let mut request = Vec::new();
         let operation = Operation {
@@ -25,14 +32,12 @@ impl Idle {
             salt: 0,
         };
         load.protocol.push(&mut request, operation, &values);
-        let mut connections = Vec::new();
-        while connections.len() < count && !stop.load(Ordering::Relaxed) {
+        while self.connections.len() < count && !stop.load(Ordering::Relaxed) {
             match open(load, &request) {
-                Some(connection) => connections.push(connection),
+                Some(connection) => self.connections.push(connection),
                 None => break,
             }
         }
-        Self { connections }
     }
 
     /// How many the server took.

@@ -15,7 +15,12 @@ pub(super) fn push_get(
     value_len: usize,
     value: impl FnOnce(&mut Vec<u8>, usize),
 ) {
-    push(out, key, speicher::GET_LEN + speicher::VALUE_LEN + value_len, value);
+    push(
+        out,
+        key,
+        speicher::GET_LEN + speicher::VALUE_LEN + value_len,
+        value,
+    );
 }
 
 pub(super) fn push_set(
@@ -24,7 +29,12 @@ pub(super) fn push_set(
     value_len: usize,
     value: impl FnOnce(&mut Vec<u8>, usize),
 ) {
-    push(out, key, speicher::SET_LEN + value_len + speicher::DONE_LEN, value);
+    push(
+        out,
+        key,
+        speicher::SET_LEN + value_len + speicher::DONE_LEN,
+        value,
+    );
 }
 
 fn push(

@@ -56,8 +56,7 @@ pub(super) fn scan(bytes: &[u8]) -> Result<Scan, Malformed> {
     let Some(announced) = bytes.first_chunk() else {
         return Ok(Scan::Early);
     };
-    let payload_len =
-        payload_len(*announced, FRAME_LEN_MAX).map_err(|_| Malformed::new(bytes))?;
+    let payload_len = payload_len(*announced, FRAME_LEN_MAX).map_err(|_| Malformed::new(bytes))?;
     let len = HEADER_LEN + payload_len;
     let payload = &bytes[HEADER_LEN..bytes.len().min(len)];
     if payload.starts_with(VALUE_HEAD) {
