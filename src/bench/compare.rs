@@ -49,7 +49,7 @@ pub struct Comparison {
     /// What each step of each round found.
     pub points: Vec<Point>,
     /// What went wrong or is missing, in sentences.
-    pub notes: Vec<String>,
+    pub notes: Vec<Note>,
     /// Whether it was ended early.
     pub interrupted: bool,
 }
@@ -69,6 +69,15 @@ pub struct Compared {
     pub floor: Option<usize>,
     /// What the conformance kit says of it.
     pub conformance: Conformance,
+}
+
+/// What went wrong with a target.
+#[derive(Clone, Debug, Serialize)]
+pub struct Note {
+    /// The target and what went wrong, in a sentence without its end.
+    pub sentence: String,
+    /// In how many rounds.
+    pub rounds: usize,
 }
 
 /// What one step found on one target in one round.

@@ -191,7 +191,11 @@ impl Operations {
             key,
             is_get: below((random >> 32) as u32, 100) < workload.get_percent,
             value_len,
-            salt: (random >> 26) as u8 % SALTS,
+            // Every salt would make the same empty value.
+            salt: match value_len {
+                VALUE_SIZE_MIN => 0,
+                _ => (random >> 26) as u8 % SALTS,
+            },
         }
     }
 }
@@ -246,7 +250,6 @@ impl Values {
     pub(super) fn recognise(&self, key: u32, value: &[u8]) -> Option<u8> {
         let inner = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
         let Some(first) = inner.first() else {
-            // Two quotes: every salt makes the same.
             return Some(0);
         };
         let salt = ALPHABET.iter().position(|letter| letter == first)? as u8;

@@ -276,7 +276,7 @@ impl Display {
                 self.bar.set_position((share * 1000.0) as u64);
                 self.moments += 1;
                 // A line a second is enough where lines stay.
-                if self.is_terminal || self.moments % 4 == 0 {
+                if self.is_terminal || self.moments.is_multiple_of(4) {
                     self.say(&format!("{:.0} s: {figures}", elapsed.as_secs_f64()));
                 }
             }

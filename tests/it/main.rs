@@ -6,8 +6,12 @@
 #[macro_use]
 mod harness;
 
+#[cfg(feature = "bench")]
+mod bench;
 mod client;
 mod commands;
+#[cfg(feature = "bench")]
+mod compare;
 mod frames;
 mod limits;
 mod project;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::conformance::{self, Conformance};
 use super::scenario::{Scenario, Step};
 use super::target::{Origin, Target};
-use super::{Comparison, Point, Status};
+use super::{Comparison, Note, Point, Status};
 use crate::bench::generator::{self, Idle, Length, Load};
 use crate::bench::process::rss_bytes;
 use crate::bench::protocol::Protocol;
@@ -155,17 +155,46 @@ impl<'a> Runner<'a> {
         if let Err(sentence) = self.measure(round, index, group)
             && !self.is_stopped()
         {
-            let round = round + 1;
-            let mut note = format!("{}, round {round}: {sentence}", target.name);
             // One that is not started afresh does not come back by itself.
             self.failures[index] += match target.origin {
                 Origin::Running(_) => FAILURES_MAX,
                 Origin::Command(_) => 1,
             };
+            let name = &target.name;
+            self.note(format!("{name}: {sentence}"));
             if self.failures[index] >= FAILURES_MAX {
-                note += "; it is not asked any more";
+                let round = round + 1;
+                self.note(format!(
+                    "{name} is not asked any more from round {round} on"
+                ));
             }
-            self.comparison.notes.push(note);
+        }
+    }
+
+    fn note(&mut self, sentence: String) {
+        let notes = &mut self.comparison.notes;
+        match notes.iter_mut().find(|note| note.sentence == sentence) {
+            Some(note) => note.rounds += 1,
+            None => notes.push(Note {
+                sentence,
+                rounds: 1,
+            }),
+        }
+    }
+
+    /// Opens idle connections beside those of a load, as many as the target
+    /// takes.
+    fn open_idle(&self, idle: &mut Idle, step: &Step, index: usize, load: &Load) {
+        if step.idle == 0 {
+            return;
+        }
+        let busy = step.connections + CONNECTIONS_SPARE;
+        let most = self.targets[index].connections_max.saturating_sub(busy);
+        let wanted = step.idle.min(most);
+        idle.grow_to(load, wanted, self.stop);
+        if idle.count() < wanted {
+            // It is full, and the busy ones need places too.
+            idle.shrink_by(busy);
         }
     }
 
@@ -200,7 +229,7 @@ impl<'a> Runner<'a> {
                 }
                 filled = step.keys;
             }
-            idle.grow_to(&load, step.idle, self.stop);
+            self.open_idle(&mut idle, step, index, &load);
             if self.is_stopped() {
                 return Ok(());
             }
@@ -224,9 +253,7 @@ impl<'a> Runner<'a> {
                 if stopped {
                     return Err(sentence);
                 }
-                let name = &target.name;
-                let note = format!("{name}, round {}: {sentence}", round + 1);
-                self.comparison.notes.push(note);
+                self.note(format!("{}: {sentence}", target.name));
             }
         }
         Ok(())

@@ -223,8 +223,8 @@ impl Plan {
         Self {
             rounds: if is_full { 9 } else { 7 },
             groups,
-            warmup: Duration::from_millis(if is_full { 200 } else { 100 }),
-            time: Duration::from_millis(if is_full { 1000 } else { 400 }),
+            warmup: Duration::from_millis(if is_full { 200 } else { 80 }),
+            time: Duration::from_millis(if is_full { 1000 } else { 350 }),
             threads: 1,
             seed,
         }

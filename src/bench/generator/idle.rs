@@ -40,6 +40,12 @@ impl Idle {
         }
     }
 
+    /// Closes so many of them.
+    pub(in crate::bench) fn shrink_by(&mut self, count: usize) {
+        let left = self.connections.len().saturating_sub(count);
+        self.connections.truncate(left);
+    }
+
     /// How many the server took.
     pub(in crate::bench) fn count(&self) -> usize {
         self.connections.len()

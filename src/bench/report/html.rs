@@ -191,7 +191,7 @@ fn latency_plots(comparison: &Comparison, cells: &[&Cell]) -> Markup {
             format: &|x| format!("{x:.0} %"),
         },
         Axis {
-            name: "p99, time",
+            name: "p99",
             scale: Scale::Log,
             format: &time,
         },
@@ -236,13 +236,13 @@ fn percentiles(cells: &[&Cell], share: f64) -> Result<String, Box<dyn std::error
         format!("{:.digits$} %", 100.0 - 100.0 / inverse)
     };
     let x = Axis {
-        name: "percentile",
+        name: "share of the requests",
         scale: Scale::Log,
         format: &percent,
     };
     let time = |us: &f64| figures::time(us * 1e3);
     let y = Axis {
-        name: "latency, time",
+        name: "latency",
         scale: Scale::Log,
         format: &time,
     };

@@ -1,6 +1,6 @@
 //! What a comparison found, in sentences.
 
-use super::{interval, point_name};
+use super::interval;
 use crate::bench::compare::Comparison;
 use crate::bench::compare::conformance::Conformance;
 use crate::bench::compare::scenario::Scenario;
@@ -33,7 +33,10 @@ pub fn sentences(comparison: &Comparison) -> Vec<String> {
     sentences.extend(memory(comparison, &cells));
     sentences.extend(split(comparison, &cells));
     sentences.extend(bounded(comparison, &cells));
-    sentences.extend(comparison.notes.iter().map(|note| format!("{note}.")));
+    sentences.extend(comparison.notes.iter().map(|note| match note.rounds {
+        1 => format!("{}.", note.sentence),
+        rounds => format!("{} (in {rounds} rounds).", note.sentence),
+    }));
     sentences
 }
 
@@ -214,20 +217,39 @@ fn split(comparison: &Comparison, cells: &[Cell]) -> Vec<String> {
     sentences
 }
 
-fn bounded(comparison: &Comparison, cells: &[Cell]) -> Option<String> {
-    let bounded: Vec<_> = cells
-        .iter()
-        .filter(|cell| cell.bounded_by_generator as f64 >= BOUNDED_SHARE_MIN * cell.rounds as f64)
-        .map(|cell| {
+fn bounded(comparison: &Comparison, cells: &[Cell]) -> Vec<String> {
+    let is_bounded =
+        |cell: &&Cell| cell.bounded_by_generator as f64 >= BOUNDED_SHARE_MIN * cell.rounds as f64;
+    let named = |is_open: bool| {
+        let bounded = cells.iter().filter(is_bounded);
+        let of_kind = bounded.filter(|cell| (cell.scenario == Scenario::Latency) == is_open);
+        let names = of_kind.map(|cell| {
             let target = name(comparison, cell.target);
-            format!("{target} ({})", point_name(cell.scenario, cell.x))
-        })
-        .collect();
-    (!bounded.is_empty()).then(|| {
-        format!(
-            "The generator had always something to do, so these servers may be faster than was \
+            match is_open {
+                true => format!("{target} at {} %", cell.x),
+                false => format!("{target} ({})", cell.scenario.name()),
+            }
+        });
+        let mut names: Vec<_> = names.collect();
+        names.dedup();
+        names
+    };
+    let mut sentences = Vec::new();
+    let closed = named(false);
+    if !closed.is_empty() {
+        sentences.push(format!(
+            "The generator always had something to do, so these servers may be faster than was \
              measured, and differences between them greater: {}.",
-            listed(bounded)
-        )
-    })
+            listed(closed)
+        ));
+    }
+    let open = named(true);
+    if !open.is_empty() {
+        sentences.push(format!(
+            "The generator itself sent more than 5 % of the requests late, for want of a processor, \
+             and the latencies contain that: {}.",
+            listed(open)
+        ));
+    }
+    sentences
 }
