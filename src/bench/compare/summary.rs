@@ -21,7 +21,8 @@ pub struct Cell {
     pub target: usize,
     /// Rounds that count.
     pub rounds: usize,
-    /// The median over rounds, in [`unit`].
+    /// The median over rounds: operations a second; of latencies the p99 in
+    /// microseconds; of memory bytes.
     pub median: f64,
     /// Its 95 % interval, if there were rounds enough.
     pub interval: Option<Interval>,
@@ -47,15 +48,6 @@ pub struct Cell {
     /// All latencies in nanoseconds.
     #[serde(skip)]
     pub histogram: Histogram<u64>,
-}
-
-/// What the figure of a scenario counts.
-pub fn unit(scenario: Scenario) -> &'static str {
-    match scenario {
-        Scenario::MemoryConnections | Scenario::MemoryEntries => "bytes",
-        Scenario::Latency => "p99 in microseconds",
-        _ => "operations a second",
-    }
 }
 
 /// Every cell of a comparison, in the order of scenarios, points and targets.
