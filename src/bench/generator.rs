@@ -9,7 +9,9 @@ mod connection;
 mod driver;
 mod fill;
 mod idle;
+mod reply;
 mod timer;
+mod window;
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,8 +31,9 @@ use super::process::ProcessUse;
 use super::protocol::Protocol;
 use super::workload::{Values, Workload, Written};
 use connection::Connection;
-use driver::{Driver, Window};
+use driver::Driver;
 pub(super) use idle::Idle;
+use window::Window;
 
 /// How long a server may leave requests unanswered before it counts as one
 /// that has stopped.

@@ -1,5 +1,8 @@
 //! `speicher bench TARGET`: one load on one server.
 
+pub(super) mod options;
+mod table;
+
 use std::fs;
 use std::io::{IsTerminal, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -8,21 +11,23 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime};
 
 use argh::FromArgs;
-use comfy_table::{CellAlignment, Table, presets};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use speicher::bench::figures;
-use speicher::bench::generator::{
-    self, CONNECTIONS_MAX, LATE_AFTER, Length, Load, PIPELINE_MAX, Progress,
-};
+use speicher::bench::generator::{self, Length, Load, Progress};
 use speicher::bench::measurement::{Measurement, Percentiles};
 use speicher::bench::protocol::Protocol;
 use speicher::bench::server::{Budget, CommandLine, Server};
 use speicher::bench::workload::{Distribution, ValueSizes, Workload};
 
 use super::signals::stop_flag;
-use super::units::{parse_duration, parse_size, parse_timeout};
+use super::units::{parse_duration, parse_timeout};
 use super::{show, trouble};
+use options::{
+    parse_connections, parse_count, parse_keys, parse_percent, parse_pipeline, parse_rate,
+    parse_threads, parse_value_sizes,
+};
+use table::table;
 
 /// Errors, or replies that never came.
 const EXIT_ERRORS: u8 = 1;
@@ -297,114 +302,6 @@ impl Display {
     }
 }
 
-fn table(load: &Load, measurement: &Measurement) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING);
-    let mut row = |name: &str, value: String| {
-        table.add_row([name, &value]);
-    };
-    row("loop", loop_kind(load));
-    row(
-        "rate",
-        format!("{} operations/s", figures::count(measurement.rate)),
-    );
-    let latency = &measurement.latency_ns;
-    for (name, nanoseconds) in [
-        ("p50", latency.p50),
-        ("p90", latency.p90),
-        ("p99", latency.p99),
-        ("p99.9", latency.p99_9),
-        ("max", latency.max),
-    ] {
-        row(name, figures::time(nanoseconds as f64));
-    }
-    row(
-        "operations",
-        format!(
-            "{} in {:.2} s",
-            figures::count(measurement.operations as f64),
-            measurement.seconds
-        ),
-    );
-    row("misses", figures::count(measurement.misses as f64));
-    row(
-        "bytes",
-        format!(
-            "{} sent, {} received",
-            figures::bytes(measurement.bytes_sent as f64),
-            figures::bytes(measurement.bytes_received as f64)
-        ),
-    );
-    if load.rate.is_some() {
-        row("late", late(measurement));
-        row("unsent", figures::count(measurement.unsent as f64));
-    }
-    let generator = &measurement.generator;
-    row(
-        "generator",
-        format!(
-            "{:.0} % CPU of {} thread{}, something to do {:.0} % of the time",
-            generator.cpu_share * 100.0,
-            generator.threads,
-            if generator.threads == 1 { "" } else { "s" },
-            generator.busy_share * 100.0
-        ),
-    );
-    if let Some(server) = &measurement.server {
-        row(
-            "server",
-            format!(
-                "{} CPU and {:.2} context switches an operation, {} resident",
-                figures::time(server.cpu_us_per_operation * 1e3),
-                server.switches_per_operation,
-                figures::bytes(server.rss_bytes as f64)
-            ),
-        );
-    }
-    row("errors", errors(measurement));
-    if let Some(column) = table.column_mut(0) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    let notes = [&measurement.stopped_answering, &generator.bottleneck];
-    let notes = notes.into_iter().flatten().map(|note| format!("\n{note}"));
-    format!("{}{}", table.trim_fmt(), notes.collect::<String>())
-}
-
-fn loop_kind(load: &Load) -> String {
-    let Load {
-        connections,
-        pipeline,
-        ..
-    } = load;
-    match load.rate {
-        None => format!("closed: {connections} connections, {pipeline} deep"),
-        Some(rate) => format!(
-            "open: {}/s to arrive, {connections} connections, at most {pipeline} deep",
-            figures::count(rate)
-        ),
-    }
-}
-
-fn late(measurement: &Measurement) -> String {
-    format!(
-        "{} for want of a connection, {} by the generator's fault (more than {} late)",
-        figures::count(measurement.late_connection as f64),
-        figures::count(measurement.late_generator as f64),
-        figures::time(LATE_AFTER.as_nanos() as f64)
-    )
-}
-
-fn errors(measurement: &Measurement) -> String {
-    let each = measurement.errors.iter().map(|(kind, errors)| {
-        let count = figures::count(errors.count as f64);
-        format!("{} {count} (first: {})", kind.name(), errors.first)
-    });
-    match each.collect::<Vec<_>>() {
-        none if none.is_empty() => "none".to_owned(),
-        some => some.join("; "),
-    }
-}
-
 fn write_json(path: &str, load: &Load, measurement: &Measurement) -> Result<(), String> {
     let report = json!({
         "speicher": env!("CARGO_PKG_VERSION"),
@@ -417,99 +314,4 @@ fn write_json(path: &str, load: &Load, measurement: &Measurement) -> Result<(), 
 
 pub(super) fn cannot_write(path: &str, error: &std::io::Error) -> String {
     format!("can't write {path:?} ({error}); name another file")
-}
-
-fn parse_within(text: &str, max: u64, what: &str) -> Result<u64, String> {
-    match parse_thousands(text) {
-        Some(number) if number >= 1.0 && number <= max as f64 && number.fract() == 0.0 => {
-            Ok(number as u64)
-        }
-        _ => Err(format!("{text:?} is no number of {what} from 1 to {max}")),
-    }
-}
-
-/// A number of things: digits, and K or M for thousands and millions.
-fn parse_thousands(text: &str) -> Option<f64> {
-    let (digits, scale) = match text.strip_suffix(['K', 'k']) {
-        Some(digits) => (digits, 1e3),
-        None => match text.strip_suffix(['M', 'm']) {
-            Some(digits) => (digits, 1e6),
-            None => (text, 1.0),
-        },
-    };
-    let number: f64 = digits.parse().ok()?;
-    number.is_finite().then_some(number * scale)
-}
-
-fn parse_connections(text: &str) -> Result<usize, String> {
-    parse_within(text, CONNECTIONS_MAX as u64, "connections").map(|number| number as usize)
-}
-
-fn parse_pipeline(text: &str) -> Result<usize, String> {
-    parse_within(text, PIPELINE_MAX as u64, "requests").map(|number| number as usize)
-}
-
-pub(super) fn parse_threads(text: &str) -> Result<usize, String> {
-    parse_within(text, 256, "threads").map(|number| number as usize)
-}
-
-fn parse_keys(text: &str) -> Result<u32, String> {
-    parse_within(text, 1_000_000_000, "keys").map(|number| number as u32)
-}
-
-fn parse_count(text: &str) -> Result<u64, String> {
-    parse_within(text, 1 << 40, "requests")
-}
-
-fn parse_percent(text: &str) -> Result<u32, String> {
-    match text.parse() {
-        Ok(percent) if percent <= 100 => Ok(percent),
-        _ => Err(format!("{text:?} is no percentage from 0 to 100")),
-    }
-}
-
-fn parse_rate(text: &str) -> Result<f64, String> {
-    const RATE_MAX: f64 = 1e8;
-
-    match parse_thousands(text) {
-        Some(rate) if rate > 0.0 && rate <= RATE_MAX => Ok(rate),
-        _ => Err(format!(
-            "{text:?} is no rate; it is a number of requests a second, up to {RATE_MAX}"
-        )),
-    }
-}
-
-fn parse_value_sizes(text: &str) -> Result<ValueSizes, String> {
-    let sizes = text.split(',').map(|part| {
-        let (size, weight) = part.split_once(':').unwrap_or((part, "1"));
-        let weight = weight
-            .parse()
-            .map_err(|_| format!("{weight:?} is no weight; write sizes as in 64:90,16K:10"))?;
-        Ok((parse_size(size)?, weight))
-    });
-    ValueSizes::mix(sizes.collect::<Result<_, String>>()?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_are_one_or_a_mix() {
-        let mix = parse_value_sizes("64:90,16K:10").expect("a mix");
-        assert_eq!(mix.to_string(), "64:90,16384:10");
-        assert_eq!(parse_value_sizes("1M").expect("one").to_string(), "1048576");
-        for wrong in ["", "1", "64:0", "64:x", "x", "1G", "64:90,"] {
-            assert!(parse_value_sizes(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn counts_may_be_thousands_and_millions() {
-        assert_eq!(parse_keys("100K"), Ok(100_000));
-        assert_eq!(parse_count("2.5M"), Ok(2_500_000));
-        for wrong in ["0", "-1", "1.5", "", "K", "inf", "2000M"] {
-            assert!(parse_keys(wrong).is_err(), "{wrong}");
-        }
-    }
 }

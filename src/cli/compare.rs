@@ -68,7 +68,11 @@ pub(crate) struct Compare {
     rounds: Option<usize>,
 
     /// threads of the generator (1)
-    #[argh(option, default = "1", from_str_fn(super::bench::parse_threads))]
+    #[argh(
+        option,
+        default = "1",
+        from_str_fn(super::bench::options::parse_threads)
+    )]
     threads: usize,
 
     /// CPUs of the servers and of the generator, as in 0,1:2,3 (all share all)

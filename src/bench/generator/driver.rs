@@ -2,19 +2,20 @@
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
-use super::connection::{Connection, Failure, InFlight};
+use super::connection::{Connection, Failure};
+use super::reply::{check, count};
 use super::timer::Timer;
+use super::window::Window;
 use super::{LATE_AFTER, Length, Load, MOMENT, PATIENCE, Run};
 use crate::bench::measurement::{ErrorKind, Tally, latencies};
 use crate::bench::process::ThreadUse;
-use crate::bench::protocol::{Outcome, Protocol};
 use crate::bench::schedule::Schedule;
 use crate::bench::workload::Operations;
 
@@ -32,58 +33,6 @@ const NAP: Duration = Duration::from_millis(50);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 const TIMER: Token = Token(usize::MAX);
-
-/// When a load begins, is measured and ends; the same for all threads.
-#[derive(Clone, Copy)]
-pub(super) struct Window {
-    epoch: Instant,
-    begin_ns: u64,
-    /// `u64::MAX` when requests are counted.
-    end_ns: u64,
-}
-
-impl Window {
-    pub(super) fn from_now(load: &Load) -> Self {
-        let nanoseconds = |time: Duration| time.as_nanos() as u64;
-        let begin_ns = nanoseconds(load.warmup);
-        Self {
-            epoch: Instant::now(),
-            begin_ns,
-            end_ns: match load.length {
-                Length::Time(time) => begin_ns + nanoseconds(time),
-                Length::Requests(_) => u64::MAX,
-            },
-        }
-    }
-
-    fn now_ns(&self) -> u64 {
-        self.epoch.elapsed().as_nanos() as u64
-    }
-
-    pub(super) fn until_begin(&self) -> Duration {
-        Duration::from_nanos(self.begin_ns.saturating_sub(self.now_ns()))
-    }
-
-    /// `None` when requests are counted.
-    pub(super) fn until_end(&self) -> Option<Duration> {
-        let left = self.end_ns.saturating_sub(self.now_ns());
-        (self.end_ns < u64::MAX).then(|| Duration::from_nanos(left))
-    }
-
-    /// How long was measured, in seconds.
-    pub(super) fn seconds(&self, load: &Load, tally: &Tally) -> f64 {
-        let planned = match load.length {
-            Length::Time(time) => time.as_nanos() as u64,
-            Length::Requests(_) => u64::MAX,
-        };
-        // Until the last reply, where it did not run to its end.
-        let measured = match planned {
-            u64::MAX => tally.last_reply_ns.saturating_sub(self.begin_ns),
-            _ => planned.min(self.now_ns().saturating_sub(self.begin_ns)),
-        };
-        measured.max(1) as f64 / 1e9
-    }
-}
 
 pub(super) struct Driver<'a> {
     run: &'a Run<'a>,
@@ -479,62 +428,4 @@ fn push(run: &Run<'_>, operations: &mut Operations, connection: &mut Connection,
         written.insert(operation.key, operation.salt);
     }
     connection.push(run.load.protocol, operation, run.values, at_ns);
-}
-
-/// Whether the reply is one to that request; counts what is wrong otherwise.
-fn check(
-    run: &Run<'_>,
-    tally: &mut Tally,
-    request: InFlight,
-    outcome: Outcome,
-    value: &[u8],
-) -> bool {
-    let key = request.key;
-    let wrong = match (outcome, request.is_get) {
-        (Outcome::Done, false) => return true,
-        (Outcome::Value, true) | (Outcome::Echoed, _) => match run.written {
-            None => return true,
-            Some(written) => match run.values.recognise(key, value) {
-                Some(salt) if written.contains(key, salt) => return true,
-                Some(_) if run.load.protocol == Protocol::Echo => return true,
-                _ => ErrorKind::WrongValue,
-            },
-        },
-        (Outcome::Missing, true) => {
-            tally.misses += 1;
-            match run.written {
-                None => return true,
-                Some(_) => ErrorKind::Missing,
-            }
-        }
-        (Outcome::BadRequest, _) => ErrorKind::BadRequest,
-        (Outcome::Unavailable, _) => ErrorKind::Unavailable,
-        _ => ErrorKind::Malformed,
-    };
-    tally.errors.add(wrong, 1, || {
-        let command = if request.is_get { "GET" } else { "SET" };
-        format!("the {command} of key:{key:010}")
-    });
-    false
-}
-
-/// Counts a good reply, if it belongs to what is measured.
-fn count(
-    run: &Run<'_>,
-    tally: &mut Tally,
-    moment: &mut Histogram<u64>,
-    window: &Window,
-    request: InFlight,
-    now_ns: u64,
-) {
-    // A closed loop counts what comes within the window. What an open loop
-    // was to send in it counts whenever it is answered: the slowest come last.
-    let is_timed = window.end_ns < u64::MAX && run.load.rate.is_none();
-    let at_ns = if is_timed { now_ns } else { request.at_ns };
-    if at_ns < window.begin_ns || at_ns >= window.end_ns {
-        return;
-    }
-    tally.operations += 1;
-    tally.last_reply_ns = tally.last_reply_ns.max(now_ns);
-    moment.saturating_record(now_ns.saturating_sub(request.at_ns));
 }
