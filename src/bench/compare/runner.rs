@@ -16,9 +16,10 @@ use crate::bench::server::{Budget, Server};
 use crate::bench::stats::median;
 use crate::bench::workload::{ValueSizes, Workload};
 
-/// Connections that a server is told to serve beside those of the load: the
-/// one that sets the keys, and some that are not gone yet.
-const CONNECTIONS_SPARE: usize = 16;
+/// Connections that a server is told to serve beside those of the load:
+/// the one that sets the keys, some that are not gone yet, and those that some
+/// servers keep for themselves.
+const CONNECTIONS_SPARE: usize = 64;
 
 /// The fewest connections that a server is told to serve.
 const CONNECTIONS_MIN: usize = 256;

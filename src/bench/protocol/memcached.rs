@@ -42,6 +42,7 @@ pub(super) fn scan(bytes: &[u8]) -> Result<Scan, Malformed> {
         b"STORED" => Outcome::Done,
         b"END" => Outcome::Missing,
         b"ERROR" => Outcome::BadRequest,
+        b"ERROR Too many open connections" => Outcome::Unavailable,
         _ if first.starts_with(b"CLIENT_ERROR") => Outcome::BadRequest,
         _ if first.starts_with(b"SERVER_ERROR") => Outcome::Unavailable,
         _ => return Err(Malformed::new(bytes)),

@@ -230,9 +230,14 @@ fn bounded(comparison: &Comparison, cells: &[Cell]) -> Vec<String> {
                 false => format!("{target} ({})", cell.scenario.name()),
             }
         });
-        let mut names: Vec<_> = names.collect();
-        names.dedup();
-        names
+        // A scenario of several points is named once.
+        let mut once = Vec::new();
+        names.for_each(|name| {
+            if !once.contains(&name) {
+                once.push(name);
+            }
+        });
+        once
     };
     let mut sentences = Vec::new();
     let closed = named(false);
