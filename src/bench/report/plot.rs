@@ -154,6 +154,7 @@ where
         let area = SVGBackend::with_string(&mut svg, (WIDTH, 380)).into_drawing_area();
         let mut chart = ChartBuilder::on(&area)
             .margin(12)
+            .margin_right(36)
             .x_label_area_size(48)
             .y_label_area_size(84)
             .build_cartesian_2d(x_range, y_range)?;
