@@ -231,6 +231,33 @@ fn an_open_loop_shows_by_how_much_a_server_was_slowed() {
     assert!((150.0..350.0).contains(&shown), "{shown} us of 200");
 }
 
+/// A server that pauses once for 0.3 s, a fifth of the time: with one request at a
+/// time on its way a single one is slow, and everyone who was due meanwhile
+/// waited.
+#[test]
+fn a_pause_counts_for_every_request_that_was_due_in_it() {
+    let address = serve(|mut stream| {
+        let mut answered = 0;
+        while read_request(&mut stream) {
+            answered += 1;
+            if answered == 200 {
+                thread::sleep(Duration::from_millis(300));
+            }
+            if stream.write_all(DONE).is_err() {
+                return;
+            }
+        }
+    });
+    let one_at_a_time = ["--get", "0", "--connections", "1", "--pipeline", "1"];
+    let open = ["--rate", "500", "--duration", "1.5"];
+    let (_, report) = bench(address, "pause", &[&one_at_a_time[..], &open[..]].concat());
+    let measurement = &report["measurement"];
+    let p90_ms = measurement["latency_ns"]["p90"].as_f64().expect("a figure") / 1e6;
+    assert!((80.0..300.0).contains(&p90_ms), "{p90_ms} ms");
+    let late = measurement["late_connection"].as_u64().expect("a count");
+    assert!(late > 50, "{late} were late for want of a connection");
+}
+
 /// A server that answers a batch with one write of replies made in advance,
 /// and reads nothing but lengths: it is always there first.
 #[test]
