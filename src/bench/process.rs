@@ -28,6 +28,11 @@ impl ProcessUse {
         })
     }
 
+    /// Processor time of all its threads.
+    pub(super) fn cpu(&self) -> Duration {
+        self.cpu
+    }
+
     /// What it used from `earlier` until now, for so many operations.
     pub(super) fn since(&self, earlier: &Self, operations: u64, pid: u32) -> ServerUse {
         let operations = operations.max(1) as f64;

@@ -10,7 +10,7 @@ use super::scenario::{Scenario, Step};
 use super::target::{Origin, Target};
 use super::{Comparison, Note, Point, Status};
 use crate::bench::generator::{self, Idle, Length, Load};
-use crate::bench::process::rss_bytes;
+use crate::bench::process::{ProcessUse, rss_bytes};
 use crate::bench::protocol::Protocol;
 use crate::bench::server::{Budget, Server};
 use crate::bench::stats::median;
@@ -215,6 +215,7 @@ impl<'a> Runner<'a> {
             (None, Origin::Command(_)) => return Ok(()),
         };
         let pid = server.as_ref().map(Server::pid);
+        pid.inspect(|pid| wait_until_quiet(*pid));
         // Closed before the server is stopped.
         let mut idle = Idle::none();
         let mut filled = 0;
@@ -337,6 +338,24 @@ impl<'a> Runner<'a> {
             .map(|measurement| measurement.rate)
             .collect();
         median(&rates)
+    }
+}
+
+/// Waits until a server has started whatever it starts after it accepts
+/// connections: ten thousand threads take their time.
+fn wait_until_quiet(pid: u32) {
+    const LOOK: Duration = Duration::from_millis(20);
+    const LOOKS_MAX: u32 = 150;
+
+    let cpu = || ProcessUse::of(pid).map_or(Duration::ZERO, |used| used.cpu());
+    let mut before = cpu();
+    for _ in 0..LOOKS_MAX {
+        thread::sleep(LOOK);
+        let now = cpu();
+        if now.saturating_sub(before) < LOOK / 10 {
+            return;
+        }
+        before = now;
     }
 }
 
