@@ -1,8 +1,14 @@
 //! The command line: one file per subcommand.
 
+#[cfg(feature = "bench")]
+mod bench;
+#[cfg(feature = "bench")]
+mod compare;
 #[cfg(feature = "conformance")]
 mod conform;
 mod delete;
+#[cfg(feature = "bench")]
+mod echo;
 mod get;
 mod reset;
 mod serve;
@@ -17,6 +23,30 @@ use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use argh::FromArgs;
+
+/// The names of all commands that this build has.
+const COMMANDS: &[&str] = &[
+    "serve",
+    "set",
+    "get",
+    "delete",
+    "reset",
+    #[cfg(feature = "conformance")]
+    "conform",
+    #[cfg(feature = "bench")]
+    "bench",
+    #[cfg(feature = "bench")]
+    "compare",
+    #[cfg(feature = "bench")]
+    "echo",
+];
+
+/// The names as a sentence has them: `a, b` and so on, with this word before
+/// the last.
+fn commands(conjunction: &str) -> String {
+    let (last, others) = COMMANDS.split_last().expect("there are some");
+    format!("{} {conjunction} {last}", others.join(", "))
+}
 
 /// Nothing is there: what grep exits with when it finds nothing.
 const EXIT_ABSENT: u8 = 1;
@@ -45,21 +75,10 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Exi
     top.command.ok_or_else(|| {
         trouble(format_args!(
             "say what to do: {}; speicher --help tells more",
-            COMMANDS.join(", ")
+            commands("or")
         ))
     })
 }
-
-/// The commands of this build.
-const COMMANDS: &[&str] = &[
-    "serve",
-    "set",
-    "get",
-    "delete",
-    "reset",
-    #[cfg(feature = "conformance")]
-    "conform",
-];
 
 /// argh's words about a mistake, and where to read on.
 fn mistake(output: &str, command: Option<&str>) -> String {
@@ -72,9 +91,9 @@ fn mistake(output: &str, command: Option<&str>) -> String {
         Some("del") => "there is no command del; it is called delete".to_owned(),
         Some("rst") => "there is no command rst; it is called reset".to_owned(),
         _ => format!(
-            "{output}; the commands are {}, their options come after them, and speicher --help \
-             tells more",
-            COMMANDS.join(", ")
+            "{output}; the commands are {}, their options come after them, and \
+             speicher --help tells more",
+            commands("and")
         ),
     }
 }
@@ -108,6 +127,12 @@ pub(crate) enum Command {
     Reset(reset::Reset),
     #[cfg(feature = "conformance")]
     Conform(conform::Conform),
+    #[cfg(feature = "bench")]
+    Bench(bench::Bench),
+    #[cfg(feature = "bench")]
+    Compare(compare::Compare),
+    #[cfg(feature = "bench")]
+    Echo(echo::Echo),
 }
 
 /// Stands before an argument that begins with a dash and is no option; no

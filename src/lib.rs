@@ -12,5 +12,7 @@ pub mod server;
 
 pub mod client;
 
+#[cfg(feature = "bench")]
+pub mod bench;
 #[cfg(feature = "conformance")]
 pub mod conformance;

@@ -1,4 +1,4 @@
-//! The command `speicher`: a server, and a command for each request.
+//! The command `speicher`: a server, a command for each request, and the lab.
 
 mod cli;
 
@@ -13,6 +13,12 @@ fn main() -> ExitCode {
         Ok(cli::Command::Reset(reset)) => reset.run(),
         #[cfg(feature = "conformance")]
         Ok(cli::Command::Conform(conform)) => conform.run(),
+        #[cfg(feature = "bench")]
+        Ok(cli::Command::Bench(bench)) => bench.run(),
+        #[cfg(feature = "bench")]
+        Ok(cli::Command::Compare(compare)) => compare.run(),
+        #[cfg(feature = "bench")]
+        Ok(cli::Command::Echo(echo)) => echo.run(),
         Err(exit_code) => exit_code,
     }
 }

@@ -2,6 +2,10 @@
 //! process at once (S2).
 
 use std::process::exit;
+#[cfg(feature = "bench")]
+use std::sync::Arc;
+#[cfg(feature = "bench")]
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use speicher::server::{Model, Shutdown};
@@ -69,4 +73,21 @@ fn handle_with_tokio(mut signals: Signals) -> std::io::Result<()> {
             }));
         })?;
     Ok(())
+}
+
+/// A flag that the first signal raises, for work that ends by itself once it
+/// sees it. The second ends the process at once, with the servers that it
+/// started.
+#[cfg(feature = "bench")]
+pub(super) fn stop_flag() -> Result<Arc<AtomicBool>, String> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let raised = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        if raised.swap(true, Ordering::Relaxed) {
+            speicher::bench::server::kill_all();
+            exit(EXIT_INTERRUPTED);
+        }
+    })
+    .map_err(|error| format!("can't handle signals: {error}"))?;
+    Ok(stop)
 }

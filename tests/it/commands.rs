@@ -199,7 +199,11 @@ fn help_and_version_go_to_standard_output() {
     );
     let help = alone(&["--help"]);
     assert_eq!(help.code, Some(0));
-    for command in ["serve", "set", "get", "delete", "reset"] {
+    let lab: &[&str] = match cfg!(feature = "bench") {
+        true => &["bench", "compare", "echo"],
+        false => &[],
+    };
+    for command in ["serve", "set", "get", "delete", "reset"].iter().chain(lab) {
         assert!(
             help.stdout.contains(&format!("\n  {command} ")),
             "{command}"

@@ -6,8 +6,12 @@
 #[macro_use]
 mod harness;
 
+#[cfg(feature = "bench")]
+mod bench;
 mod client;
 mod commands;
+#[cfg(all(feature = "bench", feature = "conformance"))]
+mod compare;
 #[cfg(feature = "conformance")]
 mod conformance;
 #[cfg(feature = "conformance")]

@@ -1,0 +1,195 @@
+//! What the points of all rounds come to.
+
+use std::collections::BTreeSet;
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+use super::scenario::Scenario;
+use super::{Comparison, Point};
+use crate::bench::measurement::{Measurement, Percentiles, latencies};
+use crate::bench::stats::{Interval, Verdict, bootstrap_median, median};
+
+/// One target at one point of a scenario, over all rounds without errors.
+#[derive(Clone, Debug, Serialize)]
+pub struct Cell {
+    /// The question.
+    pub scenario: Scenario,
+    /// Which of its points; see [`Scenario::x_name`].
+    pub x: f64,
+    /// The index of the target.
+    pub target: usize,
+    /// Rounds that count.
+    pub rounds: usize,
+    /// The median over rounds: operations a second; of latencies the p99 in
+    /// microseconds; of memory bytes.
+    pub median: f64,
+    /// Its 95 % interval, if there were rounds enough.
+    pub interval: Option<Interval>,
+    /// The ratio to the first target in each round; of latencies, that of the
+    /// p99.
+    pub to_first: Option<Verdict>,
+    /// The median ratio to the echo that moves bytes in the same way.
+    pub of_floor: Option<f64>,
+    /// Percentiles of all rounds' latencies, in nanoseconds.
+    pub latency_ns: Percentiles,
+    /// The median of the processor time for each operation, in microseconds.
+    pub cpu_us: Option<f64>,
+    /// The median of context switches for each operation.
+    pub switches: Option<f64>,
+    /// The median of the resident memory at the end, in bytes.
+    pub rss_bytes: Option<f64>,
+    /// Idle connections that the target took, the fewest of all rounds.
+    pub idle: usize,
+    /// Rounds in which the generator was what bounded the rate.
+    pub bounded_by_generator: usize,
+    /// Open loop: requests that left late or never, of all that were due.
+    pub late_share: f64,
+    /// All latencies in nanoseconds.
+    #[serde(skip)]
+    pub histogram: Histogram<u64>,
+}
+
+/// Every cell of a comparison, in the order of scenarios, points and targets.
+pub fn cells(comparison: &Comparison) -> Vec<Cell> {
+    let points: BTreeSet<(Scenario, u64)> = comparison
+        .points
+        .iter()
+        .map(|point| (point.scenario, point.x as u64))
+        .collect();
+    let mut cells = Vec::new();
+    for (scenario, x) in points {
+        for target in 0..comparison.targets.len() {
+            cells.extend(cell(comparison, scenario, x as f64, target));
+        }
+    }
+    cells
+}
+
+/// The cell of a target at a point, if it was measured there.
+pub fn find(cells: &[Cell], scenario: Scenario, x: f64, target: usize) -> Option<&Cell> {
+    cells
+        .iter()
+        .find(|cell| cell.scenario == scenario && cell.x == x && cell.target == target)
+}
+
+/// The figure that is compared; `None` if something went wrong, because the
+/// speed of failing is nobody's speed.
+fn figure(point: &Point) -> Option<f64> {
+    match &point.measurement {
+        None => point.bytes_each,
+        Some(measurement) if !measurement.is_clean() => None,
+        Some(measurement) if point.scenario == Scenario::Latency => {
+            Some(measurement.latency_ns.p99 as f64 / 1e3)
+        }
+        Some(measurement) => Some(measurement.rate),
+    }
+}
+
+fn cell(comparison: &Comparison, scenario: Scenario, x: f64, target: usize) -> Option<Cell> {
+    let of = |target: usize| {
+        let is_here = move |point: &&Point| {
+            point.scenario == scenario && point.x == x && point.target == target
+        };
+        let points = comparison.points.iter().filter(is_here);
+        points.filter_map(|point| Some((point, figure(point)?)))
+    };
+    // Round by round, so that what drifts is divided out.
+    let ratios = |other: usize| -> Vec<f64> {
+        of(target)
+            .filter_map(|(point, figure)| {
+                let mut same_round = of(other).filter(|(other, _)| other.round == point.round);
+                Some(figure / same_round.next()?.1)
+            })
+            .filter(|ratio| ratio.is_finite())
+            .collect()
+    };
+    let points: Vec<&Point> = of(target).map(|(point, _)| point).collect();
+    if points.is_empty() {
+        return None;
+    }
+    let figures: Vec<f64> = of(target).map(|(_, figure)| figure).collect();
+    let mut histogram = latencies();
+    for measurement in points.iter().filter_map(|point| point.measurement.as_ref()) {
+        histogram += &measurement.histogram;
+    }
+    let measured = |what: &dyn Fn(&Measurement) -> Option<f64>| {
+        let measurements = points.iter().filter_map(|point| point.measurement.as_ref());
+        let values: Vec<f64> = measurements.filter_map(what).collect();
+        (!values.is_empty()).then(|| median(&values))
+    };
+    let floor = comparison.targets[target].floor;
+    let to_floor = floor.map(ratios).filter(|ratios| !ratios.is_empty());
+    let to_first = (target > 0).then(|| ratios(0));
+    Some(Cell {
+        scenario,
+        x,
+        target,
+        rounds: figures.len(),
+        median: median(&figures),
+        interval: bootstrap_median(&figures),
+        to_first: to_first
+            .filter(|ratios| !ratios.is_empty())
+            .map(Verdict::on),
+        of_floor: to_floor.map(|ratios| median(&ratios)),
+        latency_ns: Percentiles::of(&histogram),
+        cpu_us: measured(&|one| Some(one.server.as_ref()?.cpu_us_per_operation)),
+        switches: measured(&|one| Some(one.server.as_ref()?.switches_per_operation)),
+        rss_bytes: measured(&|one| Some(one.server.as_ref()?.rss_bytes as f64)),
+        idle: points.iter().map(|point| point.idle).min().unwrap_or(0),
+        bounded_by_generator: points
+            .iter()
+            .filter_map(|point| point.measurement.as_ref())
+            .filter(|one| one.generator.bottleneck.is_some())
+            .count(),
+        late_share: measured(&|one| {
+            let late = one.late_connection + one.late_generator + one.unsent;
+            Some(late as f64 / (one.operations + one.unsent).max(1) as f64)
+        })
+        .unwrap_or(0.0),
+        histogram,
+    })
+}
+
+/// Where a server's processor time goes for each operation, in microseconds,
+/// as far as differences between servers can tell.
+#[derive(Clone, Debug, Serialize)]
+pub struct CpuSplit {
+    /// The index of the target.
+    pub target: usize,
+    /// All of it.
+    pub total: f64,
+    /// What its echo uses.
+    pub floor: f64,
+    /// Reading, executing and writing requests: what the epoll model uses
+    /// over its echo. It does that on the thread that owns the socket.
+    pub protocol_and_store: Option<f64>,
+    /// What is left: in the threads model the hand-off to the store thread
+    /// and back, in the tokio model the runtime.
+    pub rest: Option<f64>,
+}
+
+/// The split for each speicher target, at one scenario. Needs the echoes, and
+/// for its finer part the epoll model.
+pub fn cpu_split(comparison: &Comparison, cells: &[Cell], scenario: Scenario) -> Vec<CpuSplit> {
+    let cpu = |target: usize| find(cells, scenario, 0.0, target)?.cpu_us;
+    let over_floor = |target: usize| {
+        let floor = comparison.targets[target].floor?;
+        Some((cpu(target)?, cpu(floor)?))
+    };
+    let named = |name: &str| comparison.targets.iter().position(|one| one.name == name);
+    let own_work = named("epoll").and_then(over_floor);
+    let own_work = own_work.map(|(total, floor)| total - floor);
+    let models = ["threads", "tokio", "epoll"].into_iter().filter_map(named);
+    let splits = models.filter_map(|target| {
+        let (total, floor) = over_floor(target)?;
+        Some(CpuSplit {
+            target,
+            total,
+            floor,
+            protocol_and_store: own_work,
+            rest: own_work.map(|work| total - floor - work),
+        })
+    });
+    splits.collect()
+}

@@ -1,0 +1,234 @@
+//! What is compared: servers that are started for it, and some that run.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::bench::protocol::Protocol;
+use crate::bench::server::CommandLine;
+use crate::server::{Model, WORKERS_MAX};
+
+/// One of the servers to compare.
+#[derive(Clone, Debug)]
+pub struct Target {
+    /// What it is called in the report.
+    pub name: String,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// The most connections that it can be told to serve.
+    pub connections_max: usize,
+    /// The echo that moves bytes in the same way, by its name.
+    pub floor: &'static str,
+    /// What its program says of its version.
+    pub version: Option<String>,
+}
+
+/// Where a target comes from.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// It is started, afresh for each round.
+    Command(CommandLine),
+    /// It runs already, and is the same in each round.
+    Running(SocketAddr),
+}
+
+/// The names of the echoes.
+pub const FLOORS: [&str; 2] = ["echo-threads", "echo-epoll"];
+
+impl Target {
+    /// What is compared unless somebody says otherwise: this build's models,
+    /// the echoes, and Redis and memcached where they are installed. Beside
+    /// them, a sentence for each that is not there.
+    pub fn all_built_in() -> (Vec<Self>, Vec<String>) {
+        let models = Model::ALL.into_iter().filter(|model| model.is_built());
+        let mut targets: Vec<_> = models.map(Self::of_model).collect();
+        let mut absent = Vec::new();
+        for name in FLOORS.into_iter().chain(["redis", "memcached"]) {
+            match Self::built_in(name) {
+                Some(Ok(target)) => targets.push(target),
+                Some(Err(sentence)) => absent.push(sentence),
+                None => {}
+            }
+        }
+        (targets, absent)
+    }
+
+    /// Reads what `--target` says: the name of one that is built in,
+    /// `name=protocol:command with {port}`, or `name=protocol@host:port`.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let Some((name, rest)) = text.split_once('=') else {
+            return Self::built_in(text).unwrap_or_else(|| {
+                Err(format!(
+                    "there is no target {text:?}; write name=protocol:command with {{port}}, \
+                     name=protocol@host:port, or one of {}",
+                    Self::built_in_names().join(", ")
+                ))
+            });
+        };
+        let at = rest.find([':', '@']).ok_or_else(|| {
+            format!(
+                "{text:?} names no protocol; write name=protocol:command or name=protocol@host:port"
+            )
+        })?;
+        let (protocol, rest) = (rest[..at].parse::<Protocol>()?, &rest[at..]);
+        let origin = match rest.strip_prefix('@') {
+            Some(address) => Origin::Running(resolve(address)?),
+            None => Origin::Command(CommandLine::parse(&rest[1..])?),
+        };
+        Ok(Self::new(name, protocol, origin))
+    }
+
+    /// The command line, or where it listens.
+    pub fn shown(&self) -> String {
+        match &self.origin {
+            Origin::Command(command) => command.shown(),
+            Origin::Running(address) => format!("was running on {address}"),
+        }
+    }
+
+    fn new(name: &str, protocol: Protocol, origin: Origin) -> Self {
+        Self {
+            name: name.to_owned(),
+            protocol,
+            origin,
+            connections_max: usize::MAX,
+            floor: "echo-epoll",
+            version: None,
+        }
+    }
+
+    fn built_in_names() -> Vec<&'static str> {
+        let models = Model::ALL.map(Model::name);
+        let others = ["redis", "memcached"];
+        models.into_iter().chain(FLOORS).chain(others).collect()
+    }
+
+    fn built_in(name: &str) -> Option<Result<Self, String>> {
+        match name {
+            "echo-threads" => Some(Ok(Self::echo(name, "threads"))),
+            "echo-epoll" => Some(Ok(Self::echo(name, "epoll"))),
+            "redis" => Some(Self::installed(
+                name,
+                Protocol::Resp,
+                "redis-server",
+                "--port {port} --save '' --appendonly no --maxclients {connections}",
+            )),
+            "memcached" => Some(Self::installed(
+                name,
+                Protocol::Memcached,
+                "memcached",
+                // `-u` is heeded by root alone, who may not run it otherwise.
+                "-l 127.0.0.1 -p {port} -U 0 -u nobody -t {cores} -c {connections} -m 4096 -I 4m",
+            )),
+            _ => name
+                .parse()
+                .ok()
+                .map(|model: Model| Ok(Self::of_model(model))),
+        }
+    }
+
+    fn of_model(model: Model) -> Self {
+        let (room, most, floor) = match model {
+            Model::Threads => ("--workers", WORKERS_MAX, FLOORS[0]),
+            Model::Tokio | Model::Epoll => ("--connections-max", usize::MAX, FLOORS[1]),
+        };
+        let words = [
+            "serve",
+            "--model",
+            model.name(),
+            "--port",
+            "{port}",
+            room,
+            "{connections}",
+        ];
+        Self {
+            connections_max: most,
+            floor,
+            ..Self::of_this_program(model.name(), Protocol::Speicher, &words)
+        }
+    }
+
+    fn echo(name: &str, model: &str) -> Self {
+        let words = ["echo", "--model", model, "--port", "{port}"];
+        Self::of_this_program(name, Protocol::Echo, &words)
+    }
+
+    fn of_this_program(name: &str, protocol: Protocol, arguments: &[&str]) -> Self {
+        // Where the system can't tell, the path may.
+        let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("speicher"));
+        let program = program.to_string_lossy().into_owned();
+        let words = [program.as_str()]
+            .into_iter()
+            .chain(arguments.iter().copied());
+        let origin = Origin::Command(CommandLine::of_words(words));
+        Self {
+            version: Some(concat!("speicher ", env!("CARGO_PKG_VERSION")).to_owned()),
+            ..Self::new(name, protocol, origin)
+        }
+    }
+
+    fn installed(
+        name: &str,
+        protocol: Protocol,
+        program: &str,
+        arguments: &str,
+    ) -> Result<Self, String> {
+        let absent = || format!("{program} is not installed, so {name} is not compared");
+        let path = on_the_path(program).ok_or_else(absent)?;
+        let command = CommandLine::parse(&format!("{program} {arguments}"))?;
+        let output = Command::new(path).arg("--version").output();
+        let version = output.map_err(|_| absent())?.stdout;
+        let version = String::from_utf8_lossy(&version);
+        Ok(Self {
+            version: version.lines().next().map(str::to_owned),
+            ..Self::new(name, protocol, Origin::Command(command))
+        })
+    }
+}
+
+fn on_the_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let mut files = std::env::split_paths(&path).map(|folder| folder.join(program));
+    files.find(|file| Path::is_file(file))
+}
+
+fn resolve(address: &str) -> Result<SocketAddr, String> {
+    let resolved = address.to_socket_addrs();
+    resolved
+        .ok()
+        .and_then(|mut addresses| addresses.next())
+        .ok_or_else(|| format!("{address:?} is no address; write host:port"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_commands_addresses_or_built_in() {
+        let target = Target::parse("r=resp:redis-server --port {port} --save \"\"");
+        let target = target.expect("a command");
+        assert_eq!(
+            (target.name.as_str(), target.protocol),
+            ("r", Protocol::Resp)
+        );
+        assert_eq!(target.shown(), "redis-server --port {port} --save ''");
+        let target = Target::parse("s=speicher@127.0.0.1:7000").expect("an address");
+        assert_eq!(target.shown(), "was running on 127.0.0.1:7000");
+        assert_eq!(
+            Target::parse("threads").expect("built in").floor,
+            "echo-threads"
+        );
+        for wrong in [
+            "nobody",
+            "a=b",
+            "a=resp:redis",
+            "a=x:y {port}",
+            "a=resp@nowhere",
+        ] {
+            assert!(Target::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

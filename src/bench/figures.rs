@@ -1,0 +1,60 @@
+//! Figures as people read them.
+
+use indicatif::HumanCount;
+
+/// A number with commas between the thousands.
+pub fn count(number: f64) -> String {
+    HumanCount(number.round().max(0.0) as u64).to_string()
+}
+
+/// A time of so many nanoseconds, with three digits and a unit.
+pub fn time(nanoseconds: f64) -> String {
+    let (number, unit) = match nanoseconds {
+        ns if ns < 1e3 => (ns, "ns"),
+        ns if ns < 1e6 => (ns / 1e3, "µs"),
+        ns if ns < 1e9 => (ns / 1e6, "ms"),
+        ns => (ns / 1e9, "s"),
+    };
+    format!("{} {unit}", three_digits(number))
+}
+
+/// So many bytes, with three digits and a unit of powers of 1024.
+pub fn bytes(number: f64) -> String {
+    const UNITS: [&str; 4] = ["B", "KiB", "MiB", "GiB"];
+
+    let mut number = number;
+    let mut unit = UNITS[0];
+    for larger in &UNITS[1..] {
+        if number < 1024.0 {
+            break;
+        }
+        number /= 1024.0;
+        unit = larger;
+    }
+    format!("{} {unit}", three_digits(number))
+}
+
+/// At least three digits, and no more behind the point than that takes.
+pub fn three_digits(number: f64) -> String {
+    match number.abs() {
+        n if n >= 100.0 || n == 0.0 => format!("{number:.0}"),
+        n if n >= 10.0 => format!("{number:.1}"),
+        _ => format!("{number:.2}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_have_three_digits_and_a_unit() {
+        assert_eq!(time(850.0), "850 ns");
+        assert_eq!(time(12_345.0), "12.3 µs");
+        assert_eq!(time(1_234_567.0), "1.23 ms");
+        assert_eq!(time(5e9), "5.00 s");
+        assert_eq!(bytes(512.0), "512 B");
+        assert_eq!(bytes(1536.0), "1.50 KiB");
+        assert_eq!(count(1_234_567.4), "1,234,567");
+    }
+}

@@ -1,0 +1,330 @@
+//! Sends a workload to a server and measures what comes back.
+//!
+//! A *closed* loop sends on each connection as many requests as the pipeline
+//! is deep, waits for all their replies, and sends the next: a slow server is
+//! asked less. An *open* loop sends when a schedule says so, and latency counts
+//! from that moment: what a slow server makes others wait is seen.
+
+mod connection;
+mod driver;
+mod fill;
+mod idle;
+mod reply;
+mod timer;
+mod window;
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::unistd::Pid;
+use serde::Serialize;
+
+use super::measurement::{Measurement, Tally, latencies};
+use super::process::ProcessUse;
+use super::protocol::Protocol;
+use super::workload::{Values, Workload, Written};
+use connection::Connection;
+use driver::Driver;
+pub(super) use idle::Idle;
+use window::Window;
+
+/// How long a server may leave requests unanswered before it counts as one
+/// that has stopped.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Open loop: a request that leaves later than this after it was due is late.
+pub const LATE_AFTER: Duration = Duration::from_micros(100);
+
+/// The most connections of one load.
+pub const CONNECTIONS_MAX: usize = 20_000;
+
+/// The deepest pipeline.
+pub const PIPELINE_MAX: usize = 100_000;
+
+/// One load on one server.
+#[derive(Clone, Debug, Serialize)]
+pub struct Load {
+    /// Where the server listens.
+    pub address: SocketAddr,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// What it is asked for.
+    pub workload: Workload,
+    /// Connections at the same time, from 1 to [`CONNECTIONS_MAX`].
+    pub connections: usize,
+    /// Unanswered requests on each connection, from 1 to [`PIPELINE_MAX`]: exactly
+    /// so many in a closed loop, at most in an open one.
+    pub pipeline: usize,
+    /// Threads of the generator, from 1 to as many as there are connections.
+    pub threads: usize,
+    /// Requests a second of an open loop; `None` for a closed one.
+    pub rate: Option<f64>,
+    /// How much is measured.
+    pub length: Length,
+    /// How long the load runs before it is measured.
+    pub warmup: Duration,
+    /// Whether every key is set first.
+    pub fill: bool,
+    /// Whether every value that is read is checked to be one that was
+    /// written. Fills first, whatever `fill` says.
+    pub verify: bool,
+    /// The server's process, to count what it uses.
+    pub server_pid: Option<u32>,
+    /// The CPUs that the generator's threads run on; any, if there are none.
+    pub cpus: Vec<usize>,
+}
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Length {
+    /// What happens in that time.
+    Time(Duration),
+    /// So many requests.
+    Requests(u64),
+}
+
+/// What can be told while it runs.
+pub enum Progress<'a> {
+    /// Every key is being set.
+    Filling,
+    /// It runs, and is not measured yet.
+    WarmingUp,
+    /// It is measured: for how long, how many replies in the last moment, how
+    /// long that was, and their latencies in nanoseconds.
+    Measuring {
+        /// Since the measuring began.
+        elapsed: Duration,
+        /// How much of it is done, from 0 to 1.
+        share: f64,
+        /// The length of the last moment.
+        moment: Duration,
+        /// The latencies of the last moment in nanoseconds.
+        latencies: &'a Histogram<u64>,
+    },
+}
+
+/// How often progress is told.
+const MOMENT: Duration = Duration::from_millis(250);
+
+/// Runs the load. `stop` ends it early, with what is done so far; `progress` hears about it four times a second.
+///
+/// Fails with a sentence when no connection can be made, or the keys can't be
+/// set. What goes wrong later is in the [`Measurement`].
+pub fn run(
+    load: &Load,
+    stop: &AtomicBool,
+    progress: Option<&mut dyn FnMut(Progress<'_>)>,
+) -> Result<Measurement, String> {
+    let values = Values::new(&load.workload);
+    let written = load.verify.then(|| Written::none(load.workload.keys));
+    let mut ignore = |_: Progress<'_>| {};
+    let is_live = progress.is_some();
+    let progress = progress.unwrap_or(&mut ignore);
+    if (load.fill || load.verify) && load.protocol.has_entries() {
+        progress(Progress::Filling);
+        fill::fill(load, &values, written.as_ref(), stop)?;
+    }
+    let run = Run {
+        load,
+        values: &values,
+        written: written.as_ref(),
+        stop,
+        moment: is_live.then(|| Mutex::new(latencies())),
+    };
+    run.run(progress)
+}
+
+/// Sets every key once.
+///
+/// Fails with a sentence when the server does not take them.
+pub(super) fn fill(load: &Load, stop: &AtomicBool) -> Result<(), String> {
+    fill::fill(load, &Values::new(&load.workload), None, stop)
+}
+
+/// What the threads share.
+struct Run<'a> {
+    load: &'a Load,
+    values: &'a Values,
+    written: Option<&'a Written>,
+    stop: &'a AtomicBool,
+    /// Latencies since progress was last told, if anybody listens.
+    moment: Option<Mutex<Histogram<u64>>>,
+}
+
+impl Run<'_> {
+    fn run(&self, progress: &mut dyn FnMut(Progress<'_>)) -> Result<Measurement, String> {
+        let (ready, is_ready) = mpsc::channel();
+        let (done, is_done) = mpsc::channel();
+        thread::scope(|scope| {
+            let mut starts = Vec::new();
+            let mut drivers = Vec::new();
+            for index in 0..self.load.threads {
+                let (start, begin) = mpsc::channel();
+                starts.push(start);
+                let (ready, done) = (ready.clone(), done.clone());
+                drivers.push(scope.spawn(move || {
+                    let driver = pin(&self.load.cpus).and_then(|()| Driver::connect(self, index));
+                    let (driver, told) = match driver {
+                        Ok(driver) => {
+                            let connected = driver.connected();
+                            (Some(driver), Ok(connected))
+                        }
+                        Err(sentence) => (None, Err(sentence)),
+                    };
+                    // The other end is gone if another thread has failed.
+                    let _ = ready.send(told);
+                    let outcome = driver.zip(begin.recv().ok());
+                    let outcome = outcome.map(|(driver, window)| driver.run(window));
+                    let _ = done.send(());
+                    outcome
+                }));
+            }
+            let mut connected = 0;
+            for told in is_ready.iter().take(drivers.len()) {
+                connected += told?;
+            }
+            if connected == 0 {
+                return Err(self.nobody_there());
+            }
+            let window = Window::from_now(self.load);
+            for start in &starts {
+                let _ = start.send(window);
+            }
+            let server = self.watch(window, &is_done, progress);
+            let outcomes: Vec<_> = drivers
+                .into_iter()
+                .filter_map(|driver| driver.join().expect("a driver does not panic"))
+                .collect();
+            Ok(self.sum_up(window, outcomes, server))
+        })
+    }
+
+    fn nobody_there(&self) -> String {
+        let address = self.load.address;
+        match std::net::TcpStream::connect_timeout(&address, PATIENCE) {
+            Ok(_) => format!("{address} takes no connection; is it at its limit?"),
+            Err(error) => format!(
+                "can't connect to {address} ({error}); is a server running there? \
+                 `speicher serve` starts one"
+            ),
+        }
+    }
+
+    /// Waits until the drivers are done and tells of progress meanwhile; what the server has
+    /// used at the begin and at the end.
+    fn watch(
+        &self,
+        window: Window,
+        is_done: &mpsc::Receiver<()>,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Option<(ProcessUse, ProcessUse)> {
+        let server = || self.load.server_pid.and_then(ProcessUse::of);
+        progress(Progress::WarmingUp);
+        thread::sleep(window.until_begin());
+        let (before, mut after) = (server(), None);
+        let begun = Instant::now();
+        let mut told = begun;
+        let mut running = self.load.threads;
+        let mut seen = 0;
+        while running > 0 {
+            let patience = match window.until_end() {
+                Some(left) if after.is_none() => left.min(MOMENT),
+                _ => MOMENT,
+            };
+            match is_done.recv_timeout(patience) {
+                Ok(()) => running -= 1,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => running = 0,
+            }
+            if after.is_none() && window.until_end().is_some_and(|left| left.is_zero()) {
+                after = server();
+            }
+            if told.elapsed() >= MOMENT && running > 0 {
+                seen += self.tell(begun.elapsed(), told.elapsed(), seen, progress);
+                told = Instant::now();
+            }
+        }
+        before.zip(after.or_else(server))
+    }
+
+    /// Tells of the last moment, and how many replies came in it.
+    fn tell(
+        &self,
+        elapsed: Duration,
+        moment: Duration,
+        seen: u64,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> u64 {
+        let Some(shared) = &self.moment else {
+            return 0;
+        };
+        let latencies = std::mem::replace(
+            &mut *shared.lock().unwrap_or_else(PoisonError::into_inner),
+            latencies(),
+        );
+        let share = match self.load.length {
+            Length::Time(time) => elapsed.as_secs_f64() / time.as_secs_f64(),
+            Length::Requests(count) => (seen + latencies.len()) as f64 / count as f64,
+        };
+        progress(Progress::Measuring {
+            elapsed,
+            share: share.min(1.0),
+            moment,
+            latencies: &latencies,
+        });
+        latencies.len()
+    }
+
+    fn sum_up(
+        &self,
+        window: Window,
+        outcomes: Vec<(Tally, Vec<Connection>)>,
+        server: Option<(ProcessUse, ProcessUse)>,
+    ) -> Measurement {
+        let mut total = Tally::new();
+        for (tally, connections) in outcomes {
+            total.merge(tally);
+            // Only now: what the server counts for a connection is not to end
+            // before it has been read.
+            drop(connections);
+        }
+        let load = self.load;
+        let seconds = window.seconds(load, &total);
+        let server = load.server_pid.zip(server);
+        let server =
+            server.map(|(pid, (before, after))| after.since(&before, total.operations, pid));
+        let mut measurement = Measurement::new(total, seconds, load.threads, load.rate, server);
+        measurement.interrupted = self.stop.load(Ordering::Relaxed);
+        measurement
+    }
+}
+
+/// Raises this process's limit of open descriptors as far as it may; servers
+/// that it starts inherit it.
+pub fn allow_many_descriptors() {
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        // What it can't have, connections will say.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
+    }
+}
+
+/// Keeps the calling thread on these CPUs.
+pub(super) fn pin(cpus: &[usize]) -> Result<(), String> {
+    if cpus.is_empty() {
+        return Ok(());
+    }
+    let mut set = CpuSet::new();
+    let pinned = cpus
+        .iter()
+        .try_for_each(|cpu| set.set(*cpu))
+        .and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
+    pinned.map_err(|error| format!("can't run on the CPUs {cpus:?} ({error}); name others"))
+}

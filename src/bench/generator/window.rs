@@ -1,0 +1,58 @@
+//! When a load is measured.
+
+use std::time::{Duration, Instant};
+
+use super::{Length, Load};
+use crate::bench::measurement::Tally;
+
+/// When a load begins, is measured and ends; the same for all threads.
+#[derive(Clone, Copy)]
+pub(super) struct Window {
+    epoch: Instant,
+    pub(super) begin_ns: u64,
+    /// `u64::MAX` when requests are counted.
+    pub(super) end_ns: u64,
+}
+
+impl Window {
+    pub(super) fn from_now(load: &Load) -> Self {
+        let nanoseconds = |time: Duration| time.as_nanos() as u64;
+        let begin_ns = nanoseconds(load.warmup);
+        Self {
+            epoch: Instant::now(),
+            begin_ns,
+            end_ns: match load.length {
+                Length::Time(time) => begin_ns + nanoseconds(time),
+                Length::Requests(_) => u64::MAX,
+            },
+        }
+    }
+
+    pub(super) fn now_ns(&self) -> u64 {
+        self.epoch.elapsed().as_nanos() as u64
+    }
+
+    pub(super) fn until_begin(&self) -> Duration {
+        Duration::from_nanos(self.begin_ns.saturating_sub(self.now_ns()))
+    }
+
+    /// `None` when requests are counted.
+    pub(super) fn until_end(&self) -> Option<Duration> {
+        let left = self.end_ns.saturating_sub(self.now_ns());
+        (self.end_ns < u64::MAX).then(|| Duration::from_nanos(left))
+    }
+
+    /// How long was measured, in seconds.
+    pub(super) fn seconds(&self, load: &Load, tally: &Tally) -> f64 {
+        let planned = match load.length {
+            Length::Time(time) => time.as_nanos() as u64,
+            Length::Requests(_) => u64::MAX,
+        };
+        // Until the last reply, where it did not run to its end.
+        let measured = match planned {
+            u64::MAX => tally.last_reply_ns.saturating_sub(self.begin_ns),
+            _ => planned.min(self.now_ns().saturating_sub(self.begin_ns)),
+        };
+        measured.max(1) as f64 / 1e9
+    }
+}

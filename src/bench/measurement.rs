@@ -1,0 +1,438 @@
+//! What a load found: counts, latencies, and who used what.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use hdrhistogram::Histogram;
+use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
+use serde::{Serialize, Serializer};
+
+use super::process::{ServerUse, ThreadUse};
+
+/// Significant decimal digits of a latency.
+const LATENCY_DIGITS: u8 = 3;
+
+/// The longest latency that is told from longer ones, in nanoseconds: 1000 s.
+const LATENCY_NS_MAX: u64 = 1_000_000_000_000;
+
+/// From this share of its time on, a generator that never has to wait is what
+/// bounds a closed loop.
+const BUSY_SHARE_MAX: f64 = 0.95;
+
+/// From this share of its time on a processor, such a generator is bounded by
+/// itself, and not by others that take the processors from it.
+const SATURATED_SHARE_MIN: f64 = 0.85;
+
+/// The share of an open loop's requests that may leave late, or not at all,
+/// by the generator's own fault.
+const LATE_SHARE_MAX: f64 = 0.05;
+
+/// An empty histogram of latencies in nanoseconds.
+pub fn latencies() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, LATENCY_NS_MAX, LATENCY_DIGITS).expect("the bounds are in order")
+}
+
+/// What can go wrong with a request or a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorKind {
+    /// A connection could not be made.
+    Connect,
+    /// A connection ended or failed.
+    Closed,
+    /// The server said that the request was at fault (400).
+    BadRequest,
+    /// The server said that it can't (503).
+    Unavailable,
+    /// The reply was not what the protocol allows, or not to that request.
+    Malformed,
+    /// With verification: a value that nobody wrote under its key.
+    WrongValue,
+    /// With verification: no value under a key that was set.
+    Missing,
+    /// No reply came.
+    Lost,
+}
+
+impl ErrorKind {
+    /// How it is called in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connect => "can't connect",
+            Self::Closed => "connection ended",
+            Self::BadRequest => "bad request",
+            Self::Unavailable => "unavailable",
+            Self::Malformed => "malformed reply",
+            Self::WrongValue => "wrong value",
+            Self::Missing => "value missing",
+            Self::Lost => "lost replies",
+        }
+    }
+}
+
+/// How often each error came, and what the first of each kind said.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(transparent)]
+pub struct Errors(BTreeMap<ErrorKind, ErrorCount>);
+
+/// Errors of one kind.
+#[derive(Clone, Debug, Serialize)]
+pub struct ErrorCount {
+    /// How many there were.
+    pub count: u64,
+    /// What the first said.
+    pub first: String,
+}
+
+impl Errors {
+    /// Whether nothing went wrong.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// How many there were, of all kinds.
+    pub fn total(&self) -> u64 {
+        self.0.values().map(|errors| errors.count).sum()
+    }
+
+    /// The kinds that came.
+    pub fn iter(&self) -> impl Iterator<Item = (ErrorKind, &ErrorCount)> {
+        self.0.iter().map(|(kind, errors)| (*kind, errors))
+    }
+
+    pub(super) fn add(&mut self, kind: ErrorKind, count: u64, first: impl FnOnce() -> String) {
+        if count > 0 {
+            let errors = self.0.entry(kind).or_insert_with(|| ErrorCount {
+                count: 0,
+                first: first(),
+            });
+            errors.count += count;
+        }
+    }
+
+    fn merge(&mut self, other: Self) {
+        for (kind, errors) in other.0 {
+            self.add(kind, errors.count, || errors.first);
+        }
+    }
+}
+
+/// What one of the generator's threads counted.
+pub(super) struct Tally {
+    pub(super) latencies: Histogram<u64>,
+    /// Replies that count.
+    pub(super) operations: u64,
+    pub(super) misses: u64,
+    pub(super) bytes_sent: u64,
+    pub(super) bytes_received: u64,
+    pub(super) errors: Errors,
+    /// Of an open loop: requests that left late for want of a connection.
+    pub(super) late_connection: u64,
+    /// Of an open loop: requests that left late by the generator's fault.
+    pub(super) late_generator: u64,
+    /// Of an open loop: requests that never left.
+    pub(super) unsent: u64,
+    /// When the last reply that counts came, in nanoseconds.
+    pub(super) last_reply_ns: u64,
+    pub(super) used: ThreadUse,
+    /// For how long `used` was counted.
+    pub(super) elapsed: Duration,
+    pub(super) stopped_answering: Option<String>,
+}
+
+impl Tally {
+    pub(super) fn new() -> Self {
+        Self {
+            latencies: latencies(),
+            operations: 0,
+            misses: 0,
+            bytes_sent: 0,
+            bytes_received: 0,
+            errors: Errors::default(),
+            late_connection: 0,
+            late_generator: 0,
+            unsent: 0,
+            last_reply_ns: 0,
+            used: ThreadUse::default(),
+            elapsed: Duration::ZERO,
+            stopped_answering: None,
+        }
+    }
+
+    /// Adds what another thread counted.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.latencies += &other.latencies;
+        self.operations += other.operations;
+        self.misses += other.misses;
+        self.bytes_sent += other.bytes_sent;
+        self.bytes_received += other.bytes_received;
+        self.errors.merge(other.errors);
+        self.late_connection += other.late_connection;
+        self.late_generator += other.late_generator;
+        self.unsent += other.unsent;
+        self.last_reply_ns = self.last_reply_ns.max(other.last_reply_ns);
+        self.used.running += other.used.running;
+        self.used.waiting += other.used.waiting;
+        self.elapsed += other.elapsed;
+        self.stopped_answering = self.stopped_answering.take().or(other.stopped_answering);
+    }
+}
+
+/// What a load found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Measurement {
+    /// `closed`, or `open` with arrivals at a rate.
+    pub r#loop: &'static str,
+    /// What the open loop was to send, in requests a second.
+    pub rate_wanted: Option<f64>,
+    /// How long was measured, in seconds.
+    pub seconds: f64,
+    /// Replies that came in that time, or of an open loop to what was due in
+    /// that time.
+    pub operations: u64,
+    /// Operations a second.
+    pub rate: f64,
+    /// Percentiles of the time from a request to its reply, in nanoseconds. Of an open
+    /// loop it begins when the request was due.
+    pub latency_ns: Percentiles,
+    /// GETs that found nothing.
+    pub misses: u64,
+    /// Bytes of requests.
+    pub bytes_sent: u64,
+    /// Bytes of replies.
+    pub bytes_received: u64,
+    /// What went wrong.
+    pub errors: Errors,
+    /// Open loop: requests that left more than
+    /// [`LATE_AFTER`](super::generator::LATE_AFTER) after they were due,
+    /// because every connection was full.
+    pub late_connection: u64,
+    /// Open loop: requests that left as late although a connection was free.
+    pub late_generator: u64,
+    /// Open loop: requests that were due and never left.
+    pub unsent: u64,
+    /// What the generator used.
+    pub generator: GeneratorUse,
+    /// What the server used, if its process is known.
+    pub server: Option<ServerUse>,
+    /// When the server stopped answering: a sentence.
+    pub stopped_answering: Option<String>,
+    /// Whether it was ended early by who started it.
+    pub interrupted: bool,
+    /// All latencies in nanoseconds, in HDR's own format (V2, deflated,
+    /// base64).
+    #[serde(serialize_with = "serialize_histogram")]
+    pub histogram: Histogram<u64>,
+}
+
+/// What the generator used, of all that its threads could have.
+#[derive(Clone, Debug, Serialize)]
+pub struct GeneratorUse {
+    /// Threads that sent requests.
+    pub threads: usize,
+    /// The share of the time that they were on a processor, from 0 to 1.
+    pub cpu_share: f64,
+    /// The share of the time that they were on a processor or waited for one:
+    /// when they did not wait for the server.
+    pub busy_share: f64,
+    /// Whether it was the generator that bounded the figures: a sentence.
+    pub bottleneck: Option<String>,
+}
+
+impl Measurement {
+    /// Whether every request was answered as it should be.
+    pub fn is_clean(&self) -> bool {
+        self.errors.is_empty() && self.stopped_answering.is_none()
+    }
+
+    pub(super) fn new(
+        tally: Tally,
+        seconds: f64,
+        threads: usize,
+        rate_wanted: Option<f64>,
+        server: Option<ServerUse>,
+    ) -> Self {
+        let of_elapsed = |time: Duration| match tally.elapsed.as_secs_f64() {
+            0.0 => 0.0,
+            elapsed => time.as_secs_f64() / elapsed,
+        };
+        let mut measurement = Self {
+            r#loop: if rate_wanted.is_some() {
+                "open"
+            } else {
+                "closed"
+            },
+            rate_wanted,
+            seconds,
+            operations: tally.operations,
+            rate: tally.operations as f64 / seconds,
+            latency_ns: Percentiles::of(&tally.latencies),
+            misses: tally.misses,
+            bytes_sent: tally.bytes_sent,
+            bytes_received: tally.bytes_received,
+            errors: tally.errors,
+            late_connection: tally.late_connection,
+            late_generator: tally.late_generator,
+            unsent: tally.unsent,
+            generator: GeneratorUse {
+                threads,
+                cpu_share: of_elapsed(tally.used.running),
+                busy_share: of_elapsed(tally.used.running + tally.used.waiting),
+                bottleneck: None,
+            },
+            server,
+            stopped_answering: tally.stopped_answering,
+            interrupted: false,
+            histogram: tally.latencies,
+        };
+        measurement.generator.bottleneck = measurement.bottleneck();
+        measurement
+    }
+
+    fn bottleneck(&self) -> Option<String> {
+        let GeneratorUse {
+            threads,
+            cpu_share,
+            busy_share,
+            ..
+        } = self.generator;
+        let threads = match threads {
+            1 => "its thread".to_owned(),
+            several => format!("its {several} threads"),
+        };
+        if self.rate_wanted.is_none() {
+            if busy_share <= BUSY_SHARE_MAX {
+                return None;
+            }
+            let waited = (busy_share - cpu_share) * 100.0;
+            return Some(match cpu_share > SATURATED_SHARE_MIN {
+                true => format!(
+                    "the generator was the bottleneck: {threads} kept a processor busy {:.0} % of \
+                     the time, so the server may be faster than this; more --threads help where \
+                     cores are free",
+                    cpu_share * 100.0
+                ),
+                false => format!(
+                    "the generator was part of the bottleneck: {threads} always had something to \
+                     do, and waited for a processor {waited:.0} % of the time; with more cores \
+                     the server may be faster than this"
+                ),
+            });
+        }
+        let due = self.operations + self.unsent + self.errors.total();
+        let missed = self.late_generator + self.unsent_by_generator();
+        let share = missed as f64 / due.max(1) as f64;
+        (share > LATE_SHARE_MAX).then(|| {
+            format!(
+                "the generator was the bottleneck: it sent {:.0} % of the requests late, or not \
+                 at all, although connections were free; ask for a lower --rate, or more \
+                 --threads where cores are free",
+                share * 100.0
+            )
+        })
+    }
+
+    /// What never left waited for a connection if nearly all that was late
+    /// did, and for the generator otherwise.
+    fn unsent_by_generator(&self) -> u64 {
+        if self.late_generator >= self.late_connection {
+            self.unsent
+        } else {
+            0
+        }
+    }
+}
+
+/// Percentiles in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[allow(missing_docs, reason = "the names say it")]
+pub struct Percentiles {
+    pub p50: u64,
+    pub p90: u64,
+    pub p99: u64,
+    pub p99_9: u64,
+    pub max: u64,
+}
+
+impl Percentiles {
+    /// Those of a histogram; zeros when it is empty.
+    pub fn of(histogram: &Histogram<u64>) -> Self {
+        Self {
+            p50: histogram.value_at_quantile(0.5),
+            p90: histogram.value_at_quantile(0.9),
+            p99: histogram.value_at_quantile(0.99),
+            p99_9: histogram.value_at_quantile(0.999),
+            max: histogram.max(),
+        }
+    }
+}
+
+fn serialize_histogram<S: Serializer>(
+    histogram: &Histogram<u64>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let mut bytes = Vec::new();
+    V2DeflateSerializer::new()
+        .serialize(histogram, &mut bytes)
+        .map_err(serde::ser::Error::custom)?;
+    serializer.serialize_str(&BASE64_STANDARD.encode(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The percentiles of two halves, merged, are those of the whole; the
+    /// mean of the halves' percentiles is far off.
+    #[test]
+    fn merged_histograms_have_the_percentiles_of_all_latencies() {
+        let (mut fast, mut slow, mut whole) = (Tally::new(), Tally::new(), latencies());
+        for index in 1..=10_000u64 {
+            fast.latencies.record(index).expect("in bounds");
+            slow.latencies.record(index * 1000).expect("in bounds");
+            whole.record(index).expect("in bounds");
+            whole.record(index * 1000).expect("in bounds");
+        }
+        fast.operations = 10_000;
+        slow.operations = 10_000;
+        fast.merge(slow);
+        assert_eq!(fast.operations, 20_000);
+        assert_eq!(fast.latencies, whole);
+        let p50 = Percentiles::of(&fast.latencies).p50;
+        assert!((9_900..=10_100).contains(&p50), "{p50}");
+    }
+
+    fn measured(tally: Tally, rate_wanted: Option<f64>) -> Measurement {
+        Measurement::new(tally, 1.0, 1, rate_wanted, None)
+    }
+
+    #[test]
+    fn a_generator_that_never_waits_is_the_bottleneck_of_a_closed_loop() {
+        for (waiting, is_bottleneck) in [(0, false), (40, true)] {
+            let mut tally = Tally::new();
+            tally.used.running = Duration::from_millis(940);
+            tally.used.waiting = Duration::from_millis(waiting);
+            tally.elapsed = Duration::from_secs(1);
+            let bottleneck = measured(tally, None).generator.bottleneck;
+            assert_eq!(bottleneck.is_some(), is_bottleneck);
+        }
+    }
+
+    #[test]
+    fn late_requests_are_the_generators_fault_only_where_connections_were_free() {
+        for (late_generator, late_connection, is_bottleneck) in [
+            (10, 0, false),
+            (100, 0, true),
+            (0, 900, false),
+            (10, 900, false),
+        ] {
+            let mut tally = Tally::new();
+            tally.operations = 1000;
+            tally.late_generator = late_generator;
+            tally.late_connection = late_connection;
+            let bottleneck = measured(tally, Some(1000.0)).generator.bottleneck;
+            assert_eq!(bottleneck.is_some(), is_bottleneck);
+        }
+    }
+}

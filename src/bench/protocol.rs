@@ -1,0 +1,345 @@
+//! How requests and replies look in each protocol: one file for each, all
+//! with the same three functions.
+
+mod echo;
+mod memcached;
+mod resp;
+mod speicher;
+
+use std::fmt;
+use std::ops::Range;
+use std::str::FromStr;
+
+use serde::Serialize;
+
+use super::workload::{Operation, Values, key_bytes};
+
+/// What a server speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// Frames of JSON; docs/protocol.md.
+    Speicher,
+    /// That of Redis and Valkey, version 2.
+    Resp,
+    /// memcached's text protocol.
+    Memcached,
+    /// What comes is returned: the floor under the others.
+    Echo,
+}
+
+impl Protocol {
+    /// Every protocol.
+    pub const ALL: [Self; 4] = [Self::Speicher, Self::Resp, Self::Memcached, Self::Echo];
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Speicher => "speicher",
+            Self::Resp => "resp",
+            Self::Memcached => "memcached",
+            Self::Echo => "echo",
+        }
+    }
+
+    /// Whether it has entries, which an echo does not.
+    pub fn has_entries(self) -> bool {
+        self != Self::Echo
+    }
+
+    /// Appends the request.
+    pub(super) fn push(self, out: &mut Vec<u8>, operation: Operation, values: &Values) {
+        let key = key_bytes(operation.key);
+        let Operation { salt, .. } = operation;
+        let value = |out: &mut Vec<u8>, len| values.push(out, operation.key, salt, len);
+        match (self, operation.is_get) {
+            (Self::Speicher, true) => speicher::push_get(out, &key),
+            (Self::Speicher, false) => speicher::push_set(out, &key, operation.value_len, value),
+            (Self::Resp, true) => resp::push_get(out, &key),
+            (Self::Resp, false) => resp::push_set(out, &key, operation.value_len, value),
+            (Self::Memcached, true) => memcached::push_get(out, &key),
+            (Self::Memcached, false) => memcached::push_set(out, &key, operation.value_len, value),
+            (Self::Echo, true) => echo::push_get(out, &key, operation.value_len, value),
+            (Self::Echo, false) => echo::push_set(out, &key, operation.value_len, value),
+        }
+    }
+
+    /// Looks at the reply that `bytes` begin with.
+    pub(super) fn scan(self, bytes: &[u8]) -> Result<Scan, Malformed> {
+        match self {
+            Self::Speicher => speicher::scan(bytes),
+            Self::Resp => resp::scan(bytes),
+            Self::Memcached => memcached::scan(bytes),
+            Self::Echo => echo::scan(bytes),
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Protocol {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|one| one.name() == name);
+        found.ok_or_else(|| {
+            format!(
+                "there is no protocol {name:?}; choose one of {}",
+                Self::ALL.map(Self::name).join(", ")
+            )
+        })
+    }
+}
+
+/// What can be said about a reply before all of it is there.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Scan {
+    /// Nothing yet: more bytes are needed.
+    Early,
+    /// It is so long, in bytes, and means this. All of it may not be there yet.
+    Reply {
+        len: usize,
+        outcome: Outcome,
+        /// Where the value lies, if the outcome is one.
+        value: Range<usize>,
+    },
+}
+
+impl Scan {
+    /// A reply that carries no value.
+    fn plain(len: usize, outcome: Outcome) -> Self {
+        Self::Reply {
+            len,
+            outcome,
+            value: 0..0,
+        }
+    }
+}
+
+/// What a reply says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// A SET was executed.
+    Done,
+    /// A GET found a value.
+    Value,
+    /// A GET found nothing.
+    Missing,
+    /// Whatever was sent is back.
+    Echoed,
+    /// The server says that the request is at fault.
+    BadRequest,
+    /// The server says that it can't, now.
+    Unavailable,
+}
+
+/// Bytes that no server of the protocol sends; holds what is wrong with them.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Malformed(pub(super) String);
+
+impl Malformed {
+    fn new(bytes: &[u8]) -> Self {
+        let shown = String::from_utf8_lossy(&bytes[..bytes.len().min(60)]);
+        Self(format!("a reply begins with {shown:?}"))
+    }
+}
+
+/// The longest line that is waited for, in bytes.
+const LINE_LEN_MAX: usize = 4096;
+
+/// The first line of `bytes` without its end, and where the next begins.
+fn line(bytes: &[u8]) -> Result<Option<(&[u8], usize)>, Malformed> {
+    match bytes.iter().position(|byte| *byte == b'\n') {
+        Some(end) => {
+            let line = &bytes[..end];
+            Ok(Some((line.strip_suffix(b"\r").unwrap_or(line), end + 1)))
+        }
+        None if bytes.len() > LINE_LEN_MAX => Err(Malformed::new(bytes)),
+        None => Ok(None),
+    }
+}
+
+/// A length in decimal digits, as far as replies may be long.
+fn decimal(digits: &[u8]) -> Option<usize> {
+    const LEN_MAX: usize = 1 << 31;
+
+    let text = std::str::from_utf8(digits).ok()?;
+    text.parse().ok().filter(|len| *len <= LEN_MAX)
+}
+
+/// Appends a number in decimal digits.
+fn push_decimal(out: &mut Vec<u8>, number: usize) {
+    use std::io::Write;
+
+    write!(out, "{number}").expect("a Vec takes all that is written to it");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::workload::Workload;
+    use crate::protocol::{Decoder, Encoder, Reply, Request, Value};
+
+    fn operation(is_get: bool) -> Operation {
+        Operation {
+            key: 42,
+            is_get,
+            value_len: 64,
+            salt: 3,
+        }
+    }
+
+    fn pushed(protocol: Protocol, is_get: bool) -> Vec<u8> {
+        let values = Values::new(&Workload::default());
+        let mut out = Vec::new();
+        protocol.push(&mut out, operation(is_get), &values);
+        out
+    }
+
+    fn value() -> Vec<u8> {
+        let mut value = Vec::new();
+        Values::new(&Workload::default()).push(&mut value, 42, 3, 64);
+        value
+    }
+
+    /// The server's own decoder and parser read what the generator writes.
+    #[test]
+    fn speicher_requests_are_what_the_server_parses() {
+        for is_get in [true, false] {
+            let bytes = pushed(Protocol::Speicher, is_get);
+            let mut decoder = Decoder::new(1000);
+            decoder.read_from(&mut &bytes[..]).expect("a slice");
+            let payload = decoder.next_frame().expect("in step").expect("whole");
+            match Request::parse(payload).expect("a request") {
+                Request::Get { key } => assert!(is_get && key.as_str() == "key:0000000042"),
+                Request::Set { entry } => {
+                    assert_eq!(entry.key(), "key:0000000042");
+                    assert_eq!(entry.value(), value());
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// What the server's encoder writes is understood, cut at any byte.
+    #[test]
+    fn speicher_replies_are_understood_in_any_pieces() {
+        let json = String::from_utf8(value()).expect("ASCII");
+        let json = serde_json::value::RawValue::from_string(json).expect("JSON");
+        for (reply, outcome) in [
+            (Reply::Done, Outcome::Done),
+            (Reply::Value(Value::new(&json)), Outcome::Value),
+            (Reply::NoValue, Outcome::Missing),
+            (Reply::BadRequest("no".to_owned()), Outcome::BadRequest),
+            (Reply::Unavailable("no".to_owned()), Outcome::Unavailable),
+        ] {
+            let mut encoder = Encoder::default();
+            encoder.push(&reply);
+            let mut bytes = Vec::new();
+            encoder.write_to(&mut bytes).expect("a Vec");
+            assert_scanned(Protocol::Speicher, &bytes, outcome);
+        }
+    }
+
+    /// The replies of Redis and memcached, from their documentation.
+    #[test]
+    fn replies_of_redis_and_memcached_are_understood_in_any_pieces() {
+        let text = String::from_utf8(value()).expect("ASCII");
+        let cases = [
+            (Protocol::Resp, "+OK\r\n".to_owned(), Outcome::Done),
+            (Protocol::Resp, format!("$64\r\n{text}\r\n"), Outcome::Value),
+            (Protocol::Resp, "$-1\r\n".to_owned(), Outcome::Missing),
+            (
+                Protocol::Resp,
+                "-ERR unknown command\r\n".to_owned(),
+                Outcome::BadRequest,
+            ),
+            (
+                Protocol::Resp,
+                "-OOM command not allowed\r\n".to_owned(),
+                Outcome::Unavailable,
+            ),
+            (Protocol::Memcached, "STORED\r\n".to_owned(), Outcome::Done),
+            (
+                Protocol::Memcached,
+                format!("VALUE key:0000000042 0 64\r\n{text}\r\nEND\r\n"),
+                Outcome::Value,
+            ),
+            (Protocol::Memcached, "END\r\n".to_owned(), Outcome::Missing),
+            (
+                Protocol::Memcached,
+                "CLIENT_ERROR bad data chunk\r\n".to_owned(),
+                Outcome::BadRequest,
+            ),
+            (
+                Protocol::Memcached,
+                "SERVER_ERROR out of memory storing object\r\n".to_owned(),
+                Outcome::Unavailable,
+            ),
+        ];
+        for (protocol, bytes, outcome) in cases {
+            assert_scanned(protocol, bytes.as_bytes(), outcome);
+        }
+    }
+
+    /// Its own requests are what an echo answers with.
+    #[test]
+    fn an_echo_returns_as_many_bytes_as_the_others_move_both_ways() {
+        for is_get in [true, false] {
+            let echo = pushed(Protocol::Echo, is_get);
+            assert_scanned(Protocol::Echo, &echo, Outcome::Echoed);
+            let request = pushed(Protocol::Speicher, is_get).len();
+            let reply = if is_get { 4 + 28 + 64 } else { 4 + 19 };
+            let moved = request + reply;
+            assert!(
+                (moved - 1..=moved + 1).contains(&(2 * echo.len())),
+                "{is_get}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_no_server_sends_is_malformed() {
+        for (protocol, bytes) in [
+            (Protocol::Speicher, &b"\xff\xff\xff\xff{}"[..]),
+            (Protocol::Speicher, b"\0\0\0\x02[]"),
+            (Protocol::Speicher, b"\0\0\0\x13{\"status_code\":999}"),
+            (Protocol::Resp, b"HTTP/1.1 400 Bad Request\r\n"),
+            (Protocol::Resp, b"$x\r\n"),
+            (Protocol::Memcached, b"VALUE key\r\n"),
+            (Protocol::Memcached, b"STORE\r\n"),
+        ] {
+            assert!(protocol.scan(bytes).is_err(), "{protocol}: {bytes:?}");
+        }
+    }
+
+    fn assert_scanned(protocol: Protocol, bytes: &[u8], expected: Outcome) {
+        for cut in 0..bytes.len() {
+            match protocol.scan(&bytes[..cut]) {
+                Ok(Scan::Early) => {}
+                Ok(Scan::Reply { len, outcome, .. }) => {
+                    assert_eq!((len, outcome), (bytes.len(), expected), "cut at {cut}");
+                }
+                Err(Malformed(sentence)) => panic!("{protocol} cut at {cut}: {sentence}"),
+            }
+        }
+        let followed = [bytes, b"more"].concat();
+        match protocol.scan(&followed) {
+            Ok(Scan::Reply {
+                len,
+                outcome,
+                value: range,
+            }) => {
+                assert_eq!((len, outcome), (bytes.len(), expected));
+                if outcome == Outcome::Value {
+                    assert_eq!(followed[range], value());
+                }
+            }
+            other => panic!("{protocol}: {other:?}"),
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! `speicher bench TARGET`: one load on one server.
+
+pub(super) mod options;
+mod table;
+
+use std::fs;
+use std::io::{IsTerminal, Write};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, SystemTime};
+
+use argh::FromArgs;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+use speicher::bench::figures;
+use speicher::bench::generator::{self, Length, Load, Progress};
+use speicher::bench::measurement::{Measurement, Percentiles};
+use speicher::bench::protocol::Protocol;
+use speicher::bench::server::{Budget, CommandLine, Server};
+use speicher::bench::workload::{Distribution, ValueSizes, Workload};
+
+use super::signals::stop_flag;
+use super::units::{parse_duration, parse_timeout};
+use super::{show, trouble};
+use options::{
+    parse_connections, parse_count, parse_keys, parse_percent, parse_pipeline, parse_rate,
+    parse_threads, parse_value_sizes,
+};
+use table::table;
+
+/// Errors, or replies that never came.
+const EXIT_ERRORS: u8 = 1;
+
+/// Put a load on a server and measure it: a closed loop, or with --rate an
+/// open one.
+#[derive(FromArgs)]
+#[argh(
+    subcommand,
+    name = "bench",
+    example = "{command_name} 127.0.0.1:14567 --load\n\
+               {command_name} 127.0.0.1:6379 --protocol resp --pipeline 32 --threads 2\n\
+               {command_name} 127.0.0.1:14567 --rate 20K --duration 30s --json run.json\n\
+               {command_name} 'speicher serve --port {{port}}' --load --verify",
+    note = "A closed loop sends on each connection as many requests as the pipeline is deep,\n\
+            and the next when all are answered; its latencies at full load say how long the\n\
+            queue is. An open loop sends at a rate, whatever the server does, and counts\n\
+            latency from when a request was due. docs/benchmarking.md has the rest.\n\
+            Times are seconds, or written 500ms, 30s or 5m; sizes are bytes, or 16K or 1M.",
+    error_code(0, "measured"),
+    error_code(1, "measured, with errors, wrong values or lost replies"),
+    error_code(2, "not measured; standard error says why"),
+    error_code(130, "interrupted; what was done so far is printed")
+)]
+pub(crate) struct Bench {
+    /// server to measure: HOST:PORT, or a command with PORT in braces that
+    /// starts one
+    #[argh(positional)]
+    target: String,
+
+    /// what it speaks: speicher, resp, memcached or echo (speicher)
+    #[argh(option, default = "Protocol::Speicher")]
+    protocol: Protocol,
+
+    /// connections at the same time (8)
+    #[argh(option, default = "8", from_str_fn(parse_connections))]
+    connections: usize,
+
+    /// unanswered requests on each connection: exactly so many in a closed
+    /// loop (1), at most in an open one (1000)
+    #[argh(option, from_str_fn(parse_pipeline))]
+    pipeline: Option<usize>,
+
+    /// threads that send (1)
+    #[argh(option, default = "1", from_str_fn(parse_threads))]
+    threads: usize,
+
+    /// how long to measure (10s)
+    #[argh(option, from_str_fn(parse_timeout))]
+    duration: Option<Duration>,
+
+    /// how many requests to measure, in place of --duration
+    #[argh(option, from_str_fn(parse_count))]
+    requests: Option<u64>,
+
+    /// how long to send before it is measured (1s)
+    #[argh(
+        option,
+        default = "Duration::from_secs(1)",
+        from_str_fn(parse_duration)
+    )]
+    warmup: Duration,
+
+    /// number of keys (100K, which is 100000)
+    #[argh(option, default = "100_000", from_str_fn(parse_keys))]
+    keys: u32,
+
+    /// which keys are asked for: uniform, or zipf with exponent 0.99 (uniform)
+    #[argh(option, default = "Distribution::Uniform")]
+    distribution: Distribution,
+
+    /// length of the values' JSON in bytes, or lengths with weights, as in
+    /// 64:90,16K:10 (64)
+    #[argh(
+        option,
+        default = "ValueSizes::one(64)",
+        from_str_fn(parse_value_sizes)
+    )]
+    value_size: ValueSizes,
+
+    /// requests of a hundred that are GETs; the others are SETs (80)
+    #[argh(option, default = "80", from_str_fn(parse_percent))]
+    get: u32,
+
+    /// what random choices start from (1)
+    #[argh(option, default = "1")]
+    seed: u64,
+
+    /// set every key first
+    #[argh(switch)]
+    load: bool,
+
+    /// set every key first, and check that each value read is one that was
+    /// written
+    #[argh(switch)]
+    verify: bool,
+
+    /// requests a second of an open loop, as in 20K, which is 20000
+    #[argh(option, from_str_fn(parse_rate))]
+    rate: Option<f64>,
+
+    /// process of the server, to count what it uses
+    #[argh(option)]
+    pid: Option<u32>,
+
+    /// file for everything that was measured, with the histogram in HDR's
+    /// format
+    #[argh(option)]
+    json: Option<String>,
+}
+
+impl Bench {
+    pub(crate) fn run(self) -> ExitCode {
+        match self.bench() {
+            Ok(exit_code) => exit_code,
+            Err(sentence) => trouble(sentence),
+        }
+    }
+
+    fn bench(self) -> Result<ExitCode, String> {
+        let stop = stop_flag()?;
+        generator::allow_many_descriptors();
+        if let Some(path) = &self.json {
+            // Before the work, not after it.
+            fs::write(path, "").map_err(|error| cannot_write(path, &error))?;
+        }
+        let server = match self.target.contains("{port}") {
+            true => Some(self.start(&stop)?),
+            false => None,
+        };
+        let load = self.as_load(server.as_ref())?;
+        let mut display = Display::new(&load);
+        let measurement = generator::run(&load, &stop, Some(&mut |told| display.tell(told)))?;
+        display.clear();
+        drop(server);
+        if let Some(path) = &self.json {
+            write_json(path, &load, &measurement)?;
+        }
+        show(&table(&load, &measurement));
+        if measurement.interrupted {
+            return Ok(ExitCode::from(130));
+        }
+        Ok(match measurement.is_clean() {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::from(EXIT_ERRORS),
+        })
+    }
+
+    fn start(&self, stop: &AtomicBool) -> Result<Server, String> {
+        let command = CommandLine::parse(&self.target)?;
+        let budget = Budget {
+            connections: self.connections.max(256),
+            cpus: Vec::new(),
+        };
+        Server::start(&command, &budget, stop)
+    }
+
+    fn as_load(&self, server: Option<&Server>) -> Result<Load, String> {
+        if self.duration.is_some() && self.requests.is_some() {
+            return Err("say either --duration or --requests".to_owned());
+        }
+        if self.threads > self.connections {
+            return Err(format!(
+                "{} threads can't share {} connections; ask for as many --connections as \
+                 --threads, or more",
+                self.threads, self.connections
+            ));
+        }
+        let duration = self.duration.unwrap_or(Duration::from_secs(10));
+        let pipeline_default = if self.rate.is_some() { 1000 } else { 1 };
+        Ok(Load {
+            address: match server {
+                Some(server) => server.address,
+                None => resolve(&self.target)?,
+            },
+            protocol: self.protocol,
+            workload: Workload {
+                keys: self.keys,
+                distribution: self.distribution,
+                value_sizes: self.value_size.clone(),
+                get_percent: self.get,
+                seed: self.seed,
+            },
+            connections: self.connections,
+            pipeline: self.pipeline.unwrap_or(pipeline_default),
+            threads: self.threads,
+            rate: self.rate,
+            length: self
+                .requests
+                .map_or(Length::Time(duration), Length::Requests),
+            warmup: self.warmup,
+            fill: self.load,
+            verify: self.verify,
+            server_pid: self.pid.or(server.map(Server::pid)),
+            cpus: Vec::new(),
+        })
+    }
+}
+
+fn resolve(target: &str) -> Result<SocketAddr, String> {
+    let mut addresses = target.to_socket_addrs().map_err(|error| {
+        format!(
+            "{target:?} is no server ({error}); write HOST:PORT, as in 127.0.0.1:14567, or a \
+             command with {{port}} in it"
+        )
+    })?;
+    addresses
+        .next()
+        .ok_or_else(|| format!("{target:?} has no address"))
+}
+
+/// Progress: a bar on a terminal, lines elsewhere.
+struct Display {
+    bar: ProgressBar,
+    is_terminal: bool,
+    moments: u32,
+}
+
+impl Display {
+    fn new(load: &Load) -> Self {
+        let is_terminal = std::io::stderr().is_terminal();
+        let bar = match is_terminal {
+            true => ProgressBar::new(1000),
+            false => ProgressBar::hidden(),
+        };
+        let style = ProgressStyle::with_template("{prefix} {wide_bar} {msg}");
+        bar.set_style(style.expect("the template is right"));
+        bar.set_prefix(load.address.to_string());
+        Self {
+            bar,
+            is_terminal,
+            moments: 0,
+        }
+    }
+
+    fn tell(&mut self, progress: Progress<'_>) {
+        match progress {
+            Progress::Filling => self.say("setting every key"),
+            Progress::WarmingUp => self.say("warming up"),
+            Progress::Measuring {
+                elapsed,
+                share,
+                moment,
+                latencies,
+            } => {
+                let figures = format!(
+                    "{}/s, p99 {}",
+                    figures::count(latencies.len() as f64 / moment.as_secs_f64()),
+                    figures::time(Percentiles::of(latencies).p99 as f64)
+                );
+                self.bar.set_position((share * 1000.0) as u64);
+                self.moments += 1;
+                // A line a second is enough where lines stay.
+                if self.is_terminal || self.moments.is_multiple_of(4) {
+                    self.say(&format!("{:.0} s: {figures}", elapsed.as_secs_f64()));
+                }
+            }
+        }
+    }
+
+    fn say(&self, words: &str) {
+        if self.is_terminal {
+            self.bar.set_message(words.to_owned());
+        } else {
+            // With standard error closed nobody wants to know.
+            let _ = writeln!(std::io::stderr(), "{words}");
+        }
+    }
+
+    fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn write_json(path: &str, load: &Load, measurement: &Measurement) -> Result<(), String> {
+    let report = json!({
+        "speicher": env!("CARGO_PKG_VERSION"),
+        "date": humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+        "load": load,
+        "measurement": measurement,
+    });
+    fs::write(path, format!("{report:#}\n")).map_err(|error| cannot_write(path, &error))
+}
+
+pub(super) fn cannot_write(path: &str, error: &std::io::Error) -> String {
+    format!("can't write {path:?} ({error}); name another file")
+}

@@ -1,0 +1,278 @@
+//! `speicher compare`: several servers side by side.
+
+use std::fs;
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use argh::FromArgs;
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use speicher::bench::compare::scenario::{Extent, Plan, Scenario};
+use speicher::bench::compare::target::Target;
+use speicher::bench::compare::{self, Comparison, Pinning, Status};
+use speicher::bench::{generator, report};
+
+use super::bench::cannot_write;
+use super::signals::stop_flag;
+use super::{show, trouble};
+
+/// Put the same loads on several servers in interleaved rounds, and say what
+/// differs.
+#[derive(FromArgs)]
+#[argh(
+    subcommand,
+    name = "compare",
+    example = "{command_name} --html report.html\n\
+               {command_name} --full --html report.html --json report.json\n\
+               {command_name} --target 'valkey=resp:valkey-server --port {{port}} --save \"\"'\n\
+               {command_name} --only --target epoll --target theirs=speicher@10.0.0.2:14567",
+    note = "It compares this build's models, an echo for each way of doing I/O, and Redis and\n\
+            memcached where they are installed. Ratios are to the first target. A target is\n\
+            NAME=PROTOCOL:COMMAND, where the command says {{port}} and may say {{connections}}\n\
+            and {{cores}}; NAME=PROTOCOL@HOST:PORT for one that runs, which is filled with\n\
+            keys; or one of threads, tokio, epoll, echo-threads, echo-epoll, redis and\n\
+            memcached. docs/benchmarking.md says what is measured, and how to read it.",
+    error_code(0, "compared"),
+    error_code(
+        1,
+        "compared, but something went wrong with a target; the summary says what"
+    ),
+    error_code(2, "not compared; standard error says why"),
+    error_code(130, "interrupted; what was done so far is printed and written")
+)]
+pub(crate) struct Compare {
+    /// compare one more target; may be repeated
+    #[argh(option, from_str_fn(Target::parse))]
+    target: Vec<Target>,
+
+    /// compare nothing but the targets that --target names
+    #[argh(switch)]
+    only: bool,
+
+    /// request, pipelined, idle and latency: three minutes for five targets
+    /// (this is the default)
+    #[argh(switch)]
+    quick: bool,
+
+    /// every scenario, in more and longer rounds: about an hour
+    #[argh(switch)]
+    full: bool,
+
+    /// scenarios in place of all: request, pipelined, many, large, idle,
+    /// latency, memory or growth, with commas between
+    #[argh(option, from_str_fn(parse_scenarios))]
+    scenarios: Option<Scenarios>,
+
+    /// rounds; 6 are the fewest that allow a verdict (7, or 9 with --full)
+    #[argh(option, from_str_fn(parse_rounds))]
+    rounds: Option<usize>,
+
+    /// threads of the generator (1)
+    #[argh(
+        option,
+        default = "1",
+        from_str_fn(super::bench::options::parse_threads)
+    )]
+    threads: usize,
+
+    /// CPUs of the servers and of the generator, as in 0,1:2,3 (all share all)
+    #[argh(option, default = "Pinning::default()", from_str_fn(parse_pinning))]
+    pin: Pinning,
+
+    /// what random choices start from (1)
+    #[argh(option, default = "1")]
+    seed: u64,
+
+    /// file for a page with plots that needs nothing else
+    #[argh(option)]
+    html: Option<String>,
+
+    /// file for all figures of all rounds
+    #[argh(option)]
+    json: Option<String>,
+}
+
+/// What `--scenarios` names.
+struct Scenarios(Vec<Scenario>);
+
+impl Compare {
+    pub(crate) fn run(self) -> ExitCode {
+        match self.compare() {
+            Ok(exit_code) => exit_code,
+            Err(sentence) => trouble(sentence),
+        }
+    }
+
+    fn compare(self) -> Result<ExitCode, String> {
+        if self.quick && self.full {
+            return Err("say either --quick or --full".to_owned());
+        }
+        let (targets, absent) = self.targets()?;
+        let plan = self.plan();
+        for path in [&self.html, &self.json].into_iter().flatten() {
+            // Before the work, not after it.
+            fs::write(path, "").map_err(|error| cannot_write(path, &error))?;
+        }
+        generator::allow_many_descriptors();
+        let stop = stop_flag()?;
+        let mut display = Display::new();
+        for sentence in absent {
+            display.say(&sentence);
+        }
+        let comparison = compare::run(&targets, &plan, &self.pin, &stop, &mut |status| {
+            display.tell(&status);
+        });
+        display.clear();
+        self.write(&comparison)?;
+        show(&report::text(&comparison));
+        Ok(
+            match (comparison.interrupted, comparison.notes.is_empty()) {
+                (true, _) => ExitCode::from(130),
+                (false, true) => ExitCode::SUCCESS,
+                (false, false) => ExitCode::from(1),
+            },
+        )
+    }
+
+    fn targets(&self) -> Result<(Vec<Target>, Vec<String>), String> {
+        let (mut targets, absent) = match self.only {
+            true => (Vec::new(), Vec::new()),
+            false => Target::all_built_in(),
+        };
+        targets.extend(self.target.iter().cloned());
+        if targets.len() < 2 {
+            return Err(
+                "one target can't be compared; name two with --target, or leave --only out"
+                    .to_owned(),
+            );
+        }
+        for (index, target) in targets.iter().enumerate() {
+            if targets[..index]
+                .iter()
+                .any(|other| other.name == target.name)
+            {
+                return Err(format!(
+                    "two targets are called {}; give one of them another name, as in \
+                     --target name=protocol:command",
+                    target.name
+                ));
+            }
+        }
+        Ok((targets, absent))
+    }
+
+    fn plan(&self) -> Plan {
+        let extent = if self.full {
+            Extent::Full
+        } else {
+            Extent::Quick
+        };
+        let scenarios = match (&self.scenarios, extent) {
+            (Some(Scenarios(named)), _) => named,
+            (None, Extent::Full) => &Scenario::ALL[..],
+            (None, Extent::Quick) => &Scenario::QUICK[..],
+        };
+        let plan = Plan::new(extent, scenarios, self.seed);
+        Plan {
+            rounds: self.rounds.unwrap_or(plan.rounds),
+            threads: self.threads,
+            ..plan
+        }
+    }
+
+    fn write(&self, comparison: &Comparison) -> Result<(), String> {
+        for (path, text) in [
+            (&self.html, report::page as fn(&Comparison) -> String),
+            (&self.json, report::json),
+        ] {
+            if let Some(path) = path {
+                fs::write(path, text(comparison)).map_err(|error| cannot_write(path, &error))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Progress over the whole plan: a bar on a terminal, lines elsewhere.
+struct Display {
+    bar: ProgressBar,
+    is_terminal: bool,
+    last: String,
+}
+
+impl Display {
+    fn new() -> Self {
+        let is_terminal = std::io::stderr().is_terminal();
+        let bar = match is_terminal {
+            true => ProgressBar::new(1000),
+            false => ProgressBar::hidden(),
+        };
+        let style = ProgressStyle::with_template("{wide_bar} {msg}");
+        bar.set_style(style.expect("the template is right"));
+        Self {
+            bar,
+            is_terminal,
+            last: String::new(),
+        }
+    }
+
+    fn tell(&mut self, status: &Status<'_>) {
+        let left = HumanDuration(Duration::from_secs(status.left.as_secs().max(1)));
+        self.bar.set_position((status.share * 1000.0) as u64);
+        let Status {
+            round,
+            target,
+            scenario,
+            ..
+        } = status;
+        if self.is_terminal {
+            self.bar
+                .set_message(format!("round {round}, {target}, {scenario}: {left} left"));
+        } else if self.last != format!("{round} {scenario}") {
+            // A line for each turn of a round is enough where lines stay.
+            self.last = format!("{round} {scenario}");
+            self.say(&format!("round {round}, {scenario}: {left} left"));
+        }
+    }
+
+    fn say(&self, words: &str) {
+        if self.is_terminal {
+            self.bar.println(words);
+        } else {
+            // With standard error closed nobody wants to know.
+            let _ = writeln!(std::io::stderr(), "{words}");
+        }
+    }
+
+    fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+fn parse_scenarios(text: &str) -> Result<Scenarios, String> {
+    let named: Result<Vec<_>, _> = text.split(',').map(Scenario::named).collect();
+    named.map(|named| Scenarios(named.concat()))
+}
+
+fn parse_rounds(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(rounds) if (1..=1000).contains(&rounds) => Ok(rounds),
+        _ => Err(format!("{text:?} is no number of rounds from 1 to 1000")),
+    }
+}
+
+fn parse_pinning(text: &str) -> Result<Pinning, String> {
+    let wrong = || {
+        format!(
+            "{text:?} names no CPUs; write those of the servers and of the generator, as in 0,1:2,3"
+        )
+    };
+    let list = |text: &str| -> Option<Vec<usize>> {
+        text.split(',').map(|cpu| cpu.parse().ok()).collect()
+    };
+    let (servers, generator) = text.split_once(':').ok_or_else(wrong)?;
+    Ok(Pinning {
+        servers: list(servers).ok_or_else(wrong)?,
+        generator: list(generator).ok_or_else(wrong)?,
+    })
+}

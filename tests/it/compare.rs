@@ -1,0 +1,184 @@
+//! `speicher compare`: what it reports, and what it leaves behind.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::faults::faulty;
+use crate::harness::*;
+
+fn file(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
+
+/// A target of this program, marked so that its processes can be found.
+fn target(name: &str, flags: &str) -> String {
+    let program = env!("CARGO_BIN_EXE_speicher");
+    format!("{name}=speicher:{program} serve --workers 32 {flags} --port {{port}}")
+}
+
+/// Whether a process runs that has the word on its command line.
+fn runs(word: &str) -> bool {
+    let processes = fs::read_dir("/proc").expect("Linux");
+    let mut lines = processes
+        .map_while(Result::ok)
+        .map(|entry| fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default());
+    lines.any(|line| line.contains("serve") && line.contains(word))
+}
+
+#[test]
+fn a_report_is_one_file_with_words_plots_figures_and_conditions() {
+    let (html, json) = (file("report.html"), file("report.json"));
+    let output = speicher()
+        .args(["compare", "--only", "--rounds", "2"])
+        .args(["--scenarios", "request,pipelined", "--target"])
+        .arg(target("<first>", ""))
+        .args(["--target", &target("second", "")])
+        .args(["--target", "echo-threads", "--html"])
+        .arg(&html)
+        .arg("--json")
+        .arg(&json)
+        .output()
+        .expect("the program is there");
+    let stdout = String::from_utf8(output.stdout).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(0), "{stdout}");
+    assert!(stdout.contains("2 rounds are too few"), "{stdout}");
+
+    let page = fs::read_to_string(html).expect("it is written");
+    assert!(page.contains("&lt;first&gt;") && !page.contains("<first>"));
+    for words in [
+        "<svg",
+        "operations a second",
+        "All figures",
+        "Conditions",
+        "every MUST case passed",
+    ] {
+        assert!(page.contains(words), "{words}");
+    }
+    // Nothing is fetched: the namespace of SVG is a name.
+    let links = page.replace("http://www.w3.org/2000/svg", "");
+    assert!(!links.contains("http:") && !links.contains("https:") && !links.contains("<script"));
+
+    let report: Value =
+        serde_json::from_str(&fs::read_to_string(json).expect("it is written")).expect("JSON");
+    let points = report["comparison"]["points"].as_array().expect("points");
+    assert_eq!(points.len(), 2 * 2 * 3, "rounds, scenarios, targets");
+    let order: Vec<_> = points
+        .iter()
+        .filter(|point| point["scenario"] == "request")
+        .map(|point| point["target"].as_u64().expect("an index"))
+        .collect();
+    assert_eq!(order, [0, 1, 2, 2, 1, 0], "rounds are interleaved");
+}
+
+#[test]
+fn ctrl_c_ends_with_what_is_done_and_stops_every_server() {
+    let mark = "31.1234s";
+    let html = file("interrupted.html");
+    let mut compare = speicher();
+    compare
+        .args(["compare", "--only", "--scenarios", "request", "--target"])
+        .arg(target("one", &format!("--idle-timeout {mark}")))
+        .args([
+            "--target",
+            &target("two", &format!("--idle-timeout {mark}")),
+        ])
+        .arg("--html")
+        .arg(&html)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = compare.spawn().expect("the program is there");
+    let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
+    // It says when a round begins.
+    let mut lines = stderr.lines().map_while(Result::ok);
+    lines
+        .find(|line| line.starts_with("round 2"))
+        .expect("a second round");
+    wait_until("a server runs", || runs(mark));
+    send_signal("INT", &child.id().to_string());
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(130));
+    assert!(!runs(mark), "no server is left");
+    let stdout = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(stdout.contains("ended early"), "{stdout}");
+    assert!(
+        stdout.contains("request"),
+        "what was done is there: {stdout}"
+    );
+    assert!(
+        fs::read_to_string(html)
+            .expect("it is written")
+            .contains("ended early")
+    );
+}
+
+/// A target that dies in the middle does not end the comparison.
+#[test]
+fn a_target_that_fails_is_named_and_the_others_are_compared() {
+    let output = speicher()
+        .args([
+            "compare",
+            "--only",
+            "--rounds",
+            "1",
+            "--scenarios",
+            "request",
+        ])
+        .args(["--target", &target("good", "")])
+        .args(["--target", "bad=speicher:sleep {port}0 --no-such-option"])
+        .output()
+        .expect("the program is there");
+    let stdout = String::from_utf8(output.stdout).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(1), "{stdout}");
+    assert!(stdout.contains("bad: `sleep"), "{stdout}");
+    assert!(stdout.contains("good"), "{stdout}");
+}
+
+#[test]
+fn a_target_that_is_wrong_is_said_to_be_before_its_speed_is() {
+    let wrong = faulty("rst-ignored");
+    let output = speicher()
+        .args([
+            "compare",
+            "--only",
+            "--rounds",
+            "1",
+            "--scenarios",
+            "request",
+        ])
+        .args(["--target", &target("right", "")])
+        .args(["--target", &format!("wrong=speicher:{wrong}")])
+        .output()
+        .expect("the program is there");
+    let stdout = String::from_utf8(output.stdout).expect("UTF-8");
+    let said = "wrong fails 2 of the protocol's MUST cases, so its speed is not comparable: ";
+    assert!(stdout.contains(said), "{stdout}");
+    assert!(stdout.contains("store/rst-removes-everything"), "{stdout}");
+    assert!(!stdout.contains("right fails"), "{stdout}");
+}
+
+#[test]
+fn mistakes_with_targets_get_a_sentence() {
+    for (args, words) in [
+        (&["--target", "x=y"][..], "names no protocol"),
+        (&["--target", "nobody"], "threads, tokio, epoll"),
+        (&["--target", "x=resp:redis-server"], "{port}"),
+        (&["--only", "--target", "threads"], "name two"),
+        (&["--target", "threads"], "another name"),
+        (&["--scenarios", "fast"], "request, pipelined"),
+        (&["--pin", "0"], "as in 0,1:2,3"),
+        (&["--quick", "--full"], "either"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_speicher"))
+            .arg("compare")
+            .args(args)
+            .output()
+            .expect("the program is there");
+        let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {stderr}");
+        assert!(stderr.contains(words), "{args:?}: {stderr}");
+    }
+}
