@@ -13,7 +13,10 @@ import sys
 from setuptools import setup
 from setuptools.command.build_py import build_py
 from setuptools.dist import Distribution
-from wheel.bdist_wheel import bdist_wheel
+try:
+    from setuptools.command.bdist_wheel import bdist_wheel
+except ImportError:  # setuptools before 70
+    from wheel.bdist_wheel import bdist_wheel
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, 'python'))
@@ -23,6 +26,9 @@ from platform_tag import platform_tag  # noqa: E402
 NO_CARGO = ('Building speicher-server needs cargo, which comes with Rust 1.88 or newer '
             '(https://rustup.rs): install it and try again, or install a wheel, which '
             'needs none.')
+
+#: The path of the server's program, once it is built.
+PROGRAMS = []
 
 
 def text_of(name):
@@ -55,7 +61,7 @@ class BuildWithServer(build_py):
     """Builds the program before the modules, so that it can be installed."""
 
     def run(self):
-        self.distribution.data_files = [('bin', [build_server()])]
+        PROGRAMS[:] = [build_server()]
         build_py.run(self)
 
 
@@ -63,8 +69,9 @@ class WheelWithServer(bdist_wheel):
     """A wheel for every Python of one platform."""
 
     def get_tag(self):
-        program = self.distribution.data_files[0][1][0]
-        return 'py2.py3', 'none', platform_tag(program) or bdist_wheel.get_tag(self)[2]
+        tags = [platform_tag(program) for program in PROGRAMS]
+        here = bdist_wheel.get_tag(self)[2]
+        return 'py2.py3', 'none', (tags and tags[0]) or here
 
 
 class DistributionWithServer(Distribution):
@@ -88,9 +95,7 @@ setup(
     packages=['speicher_server'],
     py_modules=['speicher_server_pytest'],
     package_data={'speicher_server': ['py.typed']},
-    # Replaced by the program's path when that is built; here, so that the
-    # command that installs it knows that there will be something.
-    data_files=[('bin', [])],
+    data_files=[('bin', PROGRAMS)],
     entry_points={'pytest11': ['speicher_server = speicher_server_pytest']},
     distclass=DistributionWithServer,
     cmdclass={'build_py': BuildWithServer, 'bdist_wheel': WheelWithServer},

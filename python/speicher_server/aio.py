@@ -1,14 +1,16 @@
 """The client for asyncio, on Python 3."""
 import asyncio
 from types import TracebackType
-from typing import Any, Dict, List, Optional, Type, Union
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Type, Union
 
 from . import protocol
 from .aio_connection import AsyncConnection
 from .connection import HOST_DEFAULT, PORT_DEFAULT, TIMEOUT_DEFAULT
 from .exceptions import ClientError, MalformedReply, ServerError, SpeicherError
 from .pipeline import Batch, conclude
-from .protocol import Key
+
+if TYPE_CHECKING:
+    from .protocol import Key
 
 
 class AsyncSpeicher:
@@ -35,18 +37,18 @@ class AsyncSpeicher:
         # is current where it is made.
         self._turn: Optional[asyncio.Lock] = None
 
-    async def set(self, key: Key, value: Any) -> None:
+    async def set(self, key: 'Key', value: Any) -> None:
         """Stores the value in place of what was there; ``None`` deletes."""
         if value is None:
             await self.delete(key)
         else:
             await self._call('SET', key=self._prepare_key(key), value=value)
 
-    async def get(self, key: Key) -> Any:
+    async def get(self, key: 'Key') -> Any:
         """The value; ``None`` when there is none, and for a stored null."""
         return await self._call('GET', key=self._prepare_key(key))
 
-    async def delete(self, key: Key) -> bool:
+    async def delete(self, key: 'Key') -> bool:
         """Removes the value; whether there was one."""
         removed: bool = await self._call('DEL', key=self._prepare_key(key))
         return removed
@@ -75,14 +77,16 @@ class AsyncSpeicher:
                         trace: Optional[TracebackType]) -> None:
         await self.close()
 
-    def _prepare_key(self, key: Key) -> str:
+    def _prepare_key(self, key: 'Key') -> str:
         return protocol.prepare_key(key)
 
     async def _call(self, command: str, **members: Any) -> Any:
         try:
             return protocol.result(command, await self._execute(command, **members))
         except ClientError as error:
-            return protocol.absent(command, error)
+            if protocol.is_absent(command, error):
+                return protocol.ABSENT[command]
+            raise
         except MalformedReply:
             self._disconnect()
             raise

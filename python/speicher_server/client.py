@@ -95,7 +95,9 @@ class Speicher(object):
         try:
             return protocol.result(command, self._execute(command, **members))
         except ClientError as error:
-            return protocol.absent(command, error)
+            if protocol.is_absent(command, error):
+                return protocol.ABSENT[command]
+            raise
         except MalformedReply:
             self._conn.disconnect()
             raise

@@ -158,12 +158,10 @@ def result(command, reply):
     return None if command == 'SET' else True
 
 
-def absent(command, error):
-    # type: (str, ClientError) -> Any
-    """What the call returns for a reply that says 404; raises any other."""
-    if error.status_code == NOT_FOUND and command in ABSENT:
-        return ABSENT[command]
-    raise error
+def is_absent(command, error):
+    # type: (str, ClientError) -> bool
+    """Whether the error only says that there is no such key."""
+    return error.status_code == NOT_FOUND and command in ABSENT
 
 
 def outcome(command, reply):
@@ -172,7 +170,9 @@ def outcome(command, reply):
     try:
         return result(command, check(reply))
     except ClientError as error:
-        return absent(command, error)
+        if is_absent(command, error):
+            return ABSENT[command]
+        raise
 
 
 def refusal(reply):
