@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Type, Union
 from . import protocol
 from .aio_connection import AsyncConnection
 from .connection import HOST_DEFAULT, PORT_DEFAULT, TIMEOUT_DEFAULT
-from .exceptions import ClientError, MalformedReply, ServerError, SpeicherError
+from .exceptions import ClientError, MalformedReply, SpeicherError
 from .pipeline import Batch, conclude
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ class AsyncSpeicher:
         self.port = port or PORT_DEFAULT
         self.timeout = timeout or TIMEOUT_DEFAULT
         self._connection: Optional[AsyncConnection] = None
-        self._was_refused = False
         # Made by the first call: before 3.10 a lock belongs to the loop that
         # is current where it is made.
         self._turn: Optional[asyncio.Lock] = None
@@ -99,11 +98,10 @@ class AsyncSpeicher:
             await self._exchange([packet], replies)
             try:
                 return protocol.check(replies[0])
-            except (ClientError, ServerError) as error:
-                self._was_refused = error.status_code != protocol.NOT_FOUND
-                raise
-            except MalformedReply:
-                self._disconnect()
+            except SpeicherError as error:
+                # As in the blocking client, after a clean 400 or 503 too.
+                if getattr(error, 'status_code', None) != protocol.NOT_FOUND:
+                    self._disconnect()
                 raise
 
     def _my_turn(self) -> asyncio.Lock:
@@ -127,9 +125,6 @@ class AsyncSpeicher:
             self._disconnect()
 
     async def _connected(self) -> AsyncConnection:
-        if self._was_refused and self._connection and self._connection.has_input():
-            self._disconnect()
-        self._was_refused = False
         if self._connection is None:
             self._connection = await AsyncConnection.open(
                 self.host, self.port, self.timeout)
@@ -137,7 +132,6 @@ class AsyncSpeicher:
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
-        self._was_refused = False
         if connection is not None:
             connection.close()
 
@@ -161,9 +155,6 @@ class AsyncPipeline(Batch):
             try:
                 await self._client._exchange([packet for _, _, packet in requests], replies)
                 return conclude(requests, replies)
-            except (ClientError, ServerError):
-                self._client._was_refused = True
-                raise
             except SpeicherError as error:
                 self._client._disconnect()
                 if error.results is None:

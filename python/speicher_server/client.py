@@ -1,7 +1,7 @@
 """The blocking client."""
 from . import protocol
 from .connection import Connection
-from .exceptions import ClientError, ConnectionError, MalformedReply, ServerError
+from .exceptions import ClientError, ConnectionError, MalformedReply
 from .pipeline import Pipeline
 
 TYPE_CHECKING = False
@@ -30,9 +30,9 @@ class Speicher(object):
     comes back as text: ``unicode`` on 2.7.
 
     Each call may raise :class:`ConnectionError`, :class:`MalformedReply`,
-    :class:`ClientError` and :class:`ServerError`. No call is ever sent twice.
-    After an error the next call connects again, if the server has not kept the
-    connection open by answering in step, and no late reply is taken for its.
+    :class:`ClientError` and :class:`ServerError`. An error closes the
+    connection, and the next call opens another, so no late reply is taken for
+    its own. No call is ever sent twice.
 
     A client has one connection, and a call is a request and its reply, so a
     client may be used by one thread at a time: give each thread its own, or
@@ -111,15 +111,11 @@ class Speicher(object):
         try:
             self._conn.send(protocol.request(command, kwargs))
             return protocol.check(self._conn.read())
-        except (ClientError, ServerError) as error:
-            if error.status_code != protocol.NOT_FOUND:
-                self._conn.refused()
-            raise
         except ConnectionError as error:
-            refusal = protocol.refusal(error.reply)
-            if refusal is not None:
-                raise refusal
-            raise
-        except BaseException:
-            self._conn.disconnect()
+            raise protocol.refusal(error.reply) or error
+        except BaseException as error:
+            # Also after a clean 400 or 503: some of them are a server's last
+            # word, and whether it closes is not known yet.
+            if getattr(error, 'status_code', None) != protocol.NOT_FOUND:
+                self._conn.disconnect()
             raise

@@ -50,7 +50,6 @@ class Connection(object):
         self._buffer = b''  # what was received,
         self._at = 0  # and how much of it was read
         self._unanswered = 0
-        self._was_refused = False
 
     @staticmethod
     def _decode_packet(msg):
@@ -130,17 +129,9 @@ class Connection(object):
             self.disconnect()
         return reply
 
-    def refused(self):
-        # type: () -> None
-        """A reply was an error, after which a server may close."""
-        self._was_refused = self._sock is not None
-
     def _write(self, packets, count):
         # type: (bytes, int) -> None
         """Sends so many packets at once."""
-        if self._was_refused and self._has_input():
-            self.disconnect()
-        self._was_refused = False
         if self._sock is None:
             self.connect()
         assert self._sock is not None
@@ -152,20 +143,6 @@ class Connection(object):
             self._raise_as_ours('writing to', error, reply)
             raise
         self._unanswered += count
-
-    def _has_input(self):
-        # type: () -> bool
-        """Whether there is something to read, an end included."""
-        assert self._sock is not None
-        try:
-            self._sock.settimeout(0)
-            self._sock.recv(1, socket.MSG_PEEK)
-        except EnvironmentError as error:
-            if error.errno not in (errno.EAGAIN, errno.EWOULDBLOCK):
-                return True
-            self._sock.settimeout(self.timeout)
-            return False
-        return True
 
     def _last_word(self, error):
         # type: (BaseException) -> Any
@@ -204,20 +181,27 @@ class Connection(object):
         They are collected as they come: nothing is allocated for a length that
         was only announced.
         """
-        end = self._at + count
+        start = self._at
+        end = start + count
         if end > len(self._buffer):
-            chunks = [self._buffer[self._at:]]
-            missing = count - len(chunks[0])
-            while missing > 0:
-                chunk = self._recv_msg(min(max(missing, _READ_LENGTH), MAX_READ_LENGTH))
-                chunks.append(chunk)
-                missing -= len(chunk)
-            self._buffer, end = b''.join(chunks), count
-        taken = self._buffer[end - count:end]
+            self._receive(end - len(self._buffer))
+            start, end = 0, count
+        taken = self._buffer[start:end]
         if end == len(self._buffer):
+            # A long reply is not kept.
             self._buffer, end = b'', 0
         self._at = end
         return taken
+
+    def _receive(self, missing):
+        # type: (int) -> None
+        """Adds so many bytes, or more, to what was not read yet."""
+        chunks = [self._buffer[self._at:]] if self._buffer else []
+        while missing > 0:
+            chunk = self._recv_msg(min(max(missing, _READ_LENGTH), MAX_READ_LENGTH))
+            chunks.append(chunk)
+            missing -= len(chunk)
+        self._buffer = chunks[0] if len(chunks) == 1 else b''.join(chunks)
 
     def _recv_msg(self, length):
         # type: (int) -> bytes

@@ -1,6 +1,6 @@
 """Requests that are sent without waiting for the replies between them."""
 from . import protocol
-from .exceptions import ClientError, ConnectionError, ServerError, SpeicherError
+from .exceptions import ConnectionError, SpeicherError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -115,9 +115,6 @@ class Pipeline(Batch):
                 for _ in range(count):
                     replies.append(self._conn.read())
             return conclude(requests, replies)
-        except (ClientError, ServerError):
-            self._conn.refused()
-            raise
         except BaseException as error:
             self._conn.disconnect()
             if isinstance(error, SpeicherError) and error.results is None:

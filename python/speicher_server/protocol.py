@@ -21,6 +21,9 @@ if sys.version_info >= (3,):
 else:
     text_type = unicode  # noqa: F821
 
+#: On 2.7 a ``str`` is bytes, and ``json`` takes UTF-8 as it is.
+_STR_IS_BYTES = sys.version_info < (3,)
+
 #: The header of a frame: the payload's length (F1).
 HEADER = struct.Struct('!i')
 
@@ -62,12 +65,14 @@ def prepare_key(key):
 
 def request(command, members):
     # type: (Union[str, bytes], Dict[str, Any]) -> Dict[str, Any]
-    """The request's payload. Command and key may be bytes, as in 2013."""
-    data = dict(members)
-    for name, value in (('command', command), ('key', members.get('key'))):
-        if value is not None:
-            data[name] = value.decode('utf-8') if isinstance(value, bytes) else value
-    return data
+    """The members with the command among them. It and the key may be bytes."""
+    if not _STR_IS_BYTES:
+        if isinstance(command, bytes):
+            command = command.decode('utf-8')
+        if isinstance(members.get('key'), bytes):
+            members['key'] = members['key'].decode('utf-8')
+    members['command'] = command
+    return members
 
 
 _encoder = json.JSONEncoder(allow_nan=False, separators=(',', ':'))
@@ -77,9 +82,10 @@ def encode(data):
     # type: (Any) -> bytes
     """JSON, in ASCII. ``ValueError`` for NaN and infinities (R9)."""
     try:
-        return _encoder.encode(data).encode('ascii')
+        text = _encoder.encode(data)  # type: Any
     except RuntimeError:  # RecursionError, where there is one
         raise ValueError('The value nests too deep for JSON to be written.')
+    return text if isinstance(text, bytes) else text.encode('ascii')
 
 
 def frame(payload):
@@ -103,7 +109,13 @@ def decode(payload):
     # type: (bytes) -> Any
     """What the payload of a reply says."""
     try:
-        return _decoder.decode(payload.decode('utf-8'))
+        text = payload if _STR_IS_BYTES else payload.decode('utf-8')  # type: Any
+        if text.startswith('{'):
+            data, end = _decoder.raw_decode(text)
+            if end == len(text):
+                return data
+        # It is slower, because it skips white space.
+        return _decoder.decode(text)
     except (ValueError, RuntimeError) as error:
         raise MalformedReply('The reply is not JSON that Python can read: {0}.'
                              .format(error))
@@ -114,16 +126,17 @@ def check(reply):
     """The reply, if it says that the request was executed."""
     if not isinstance(reply, dict):
         raise MalformedReply('The reply is not an object.')
-    status = reply.get('status_code')
+    try:
+        status = reply['status_code']
+    except KeyError:
+        raise MalformedReply('The reply has no "status_code".')
     if status == OK:
         return reply
-    if 'status_code' not in reply:
-        raise MalformedReply('The reply has no "status_code".')
     if isinstance(status, (int, float)):
         if 400 <= status <= 499:
-            raise ClientError(_sentence('Client', reply), status_code=status)
+            raise ClientError(_sentence('Client', status, reply), status_code=status)
         if 500 <= status <= 599:
-            raise ServerError(_sentence('Server', reply), status_code=status)
+            raise ServerError(_sentence('Server', status, reply), status_code=status)
     raise MalformedReply('The reply\'s "status_code" is {0!r}; there are only '
                          '200, 4xx and 5xx.'.format(status))
 
@@ -138,12 +151,11 @@ def native(text):
     return text.encode('utf-8')
 
 
-def _sentence(side, reply):
-    # type: (str, Reply) -> str
-    sentence = '{0} Error {1}'.format(side, reply['status_code'])
-    reason = reply.get('error')
-    if isinstance(reason, text_type):
-        sentence += ': ' + native(reason)
+def _sentence(side, status, reply):
+    # type: (str, float, Reply) -> str
+    sentence = '{0} Error {1}'.format(side, status)
+    if isinstance(reply.get('error'), text_type):
+        sentence += ': ' + native(reply['error'])
     return sentence
 
 

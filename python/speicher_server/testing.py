@@ -43,15 +43,17 @@ class Server(object):
 @contextmanager
 def running_server(*options):
     # type: (*str) -> Iterator[Server]
-    """A server in a process of its own, on a free port, until the block ends.
+    """A server in a process of its own, until the block ends.
 
-    Options are those of ``speicher serve``, such as ``'--model', 'epoll'``.
+    Options are those of ``speicher serve``, such as ``'--model', 'epoll'``; the
+    port is a free one unless ``'--port'`` is among them.
     ``RuntimeError`` says that it did not start, and ``OSError`` that there is
     no program to start.
     """
-    process = subprocess.Popen(
-        [find_binary(), 'serve', '--port', '0'] + list(options),
-        stdout=subprocess.PIPE)
+    command = [find_binary(), 'serve'] + list(options)
+    if '--port' not in options:
+        command += ['--port', '0']
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
     try:
         host, port = _address(process)
         yield Server(host, port, process)
