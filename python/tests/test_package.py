@@ -61,9 +61,9 @@ class Program(unittest.TestCase):
         folder = tempfile.mkdtemp()
         os.symlink(os.path.dirname(speicher_server.__file__),
                    os.path.join(folder, 'speicher_server'))
-        # A copy beside no program, with an empty PATH and no site-packages.
+        # A copy beside no program, with an empty PATH.
         output, code = run(
-            sys.executable, '-S', '-c',
+            sys.executable, '-c',
             'import runpy, sysconfig; sysconfig.get_path = lambda name: ""; '
             'runpy.run_module("speicher_server", run_name="__main__")',
             env={'PATH': '', 'PYTHONPATH': folder, 'PYTHONDONTWRITEBYTECODE': '1'})
