@@ -52,7 +52,8 @@ def build_server():
         raise SystemExit(NO_CARGO)
     messages = process.communicate()[0].decode('utf-8').splitlines()
     if process.returncode != 0:
-        raise SystemExit('cargo could not build the server; its words above say why.')
+        raise SystemExit('cargo could not build the server, which needs Rust 1.88 or newer; '
+                         'its words above say why.')
     programs = [json.loads(line).get('executable') for line in messages]
     return os.path.relpath([path for path in programs if path][-1], HERE)
 

@@ -26,6 +26,9 @@ class AsyncSpeicher:
     call that is cancelled closes it, and the next call connects again.
     """
 
+    # For subclasses to replace.
+    _prepare_key = staticmethod(protocol.prepare_key)
+
     def __init__(self, host: Union[str, bytes, None] = None, port: Optional[int] = None,
                  timeout: Optional[float] = None) -> None:
         self.host = protocol.native(host or HOST_DEFAULT)
@@ -75,9 +78,6 @@ class AsyncSpeicher:
                         error: Optional[BaseException],
                         trace: Optional[TracebackType]) -> None:
         await self.close()
-
-    def _prepare_key(self, key: 'Key') -> str:
-        return protocol.prepare_key(key)
 
     async def _call(self, command: str, **members: Any) -> Any:
         try:

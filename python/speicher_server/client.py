@@ -39,6 +39,9 @@ class Speicher(object):
     put a lock around the calls. After a fork, parent and child need their own.
     """
 
+    # For subclasses to replace.
+    _prepare_key = staticmethod(protocol.prepare_key)
+
     def __init__(self, host=None, port=None, timeout=None):
         # type: (Union[str, bytes, None], Optional[int], Optional[float]) -> None
         self._conn = Connection(host, port, timeout)
@@ -85,10 +88,6 @@ class Speicher(object):
     def __exit__(self, kind, error, trace):
         # type: (Optional[Type[BaseException]], Optional[BaseException], Optional[TracebackType]) -> None
         self.close()
-
-    def _prepare_key(self, key):
-        # type: (Key) -> str
-        return protocol.prepare_key(key)
 
     def _call(self, command, **members):
         # type: (str, **Any) -> Any

@@ -24,8 +24,7 @@ class SpeicherError(Exception):
     def __init__(self, *args, **kwargs):
         # type: (*Any, **Any) -> None
         super(SpeicherError, self).__init__(*args)
-        for name, value in kwargs.items():
-            setattr(self, name, value)
+        self.__dict__.update(kwargs)
 
 
 class ConnectionError(SpeicherError, _PythonsOwn):

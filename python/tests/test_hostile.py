@@ -214,6 +214,7 @@ class Faults(ClientCase):
         client.set('k', 1)
         # Stopped, it can't answer; it is killed while the call waits.
         server.process.send_signal(signal.SIGSTOP)
+        os.waitpid(server.process.pid, os.WUNTRACED)
         killer = threading.Timer(0.1, server.process.kill)
         killer.start()
         self.assertRaises(ConnectionError, client.get, 'k')
