@@ -10,7 +10,7 @@ test:
 	cargo build --release
 	cargo test
 	@if $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null; then \
-		PATH="$(CURDIR)/target/release:$$PATH" PYTHONPATH=python PYTHONDONTWRITEBYTECODE=1 \
+		PYTHONPATH=python PYTHONDONTWRITEBYTECODE=1 \
 		$(PYTHON) -m unittest discover -s python/tests -t python/tests; \
 	else echo "SKIPPED: there is no $(PYTHON) of 3.8 or newer, so the Python tests did not run."; fi
 

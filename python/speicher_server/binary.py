@@ -1,11 +1,10 @@
 """Where the server's program is."""
 import errno
 import os
-import sysconfig
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Iterator, Optional
+    from typing import Iterator
 
 _NAME = 'speicher'
 
@@ -15,8 +14,8 @@ def find_binary():
     """The path of the program ``speicher``.
 
     It is looked for where pip installs it beside this package (in an
-    environment, for one user, below a prefix or a target), and then in the
-    folders of ``PATH``. Raises ``OSError``, which on 3 is a
+    environment, for one user, below a prefix or a target), where cargo builds
+    it in a source tree, and in the folders of ``PATH``. Raises ``OSError``, which on 3 is a
     ``FileNotFoundError``, if it is nowhere.
     """
     for folder in _folders():
@@ -36,10 +35,8 @@ def _folders():
     prefix = os.path.dirname(os.path.dirname(os.path.dirname(site_packages)))
     yield os.path.join(prefix, 'bin')
     yield os.path.join(site_packages, 'bin')
-    # Where a source tree is installed by reference, the package is elsewhere.
-    data = sysconfig.get_path('data')  # type: Optional[str]
-    if data:
-        yield os.path.join(data, 'bin')
+    # A source tree, also one that is installed by reference.
+    yield os.path.join(os.path.dirname(site_packages), 'target', 'release')
     for folder in os.environ.get('PATH', '').split(os.pathsep):
         if folder:
             yield folder

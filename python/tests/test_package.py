@@ -64,8 +64,7 @@ class Program(unittest.TestCase):
         # A copy beside no program, with an empty PATH.
         output, code = run(
             sys.executable, '-c',
-            'import runpy, sysconfig; sysconfig.get_path = lambda name: ""; '
-            'runpy.run_module("speicher_server", run_name="__main__")',
+            'import runpy; runpy.run_module("speicher_server", run_name="__main__")',
             env={'PATH': '', 'PYTHONPATH': folder, 'PYTHONDONTWRITEBYTECODE': '1'})
         self.assertEqual(code, 1)
         self.assertRegex(output, '^The program speicher is neither .* again.\n$')
