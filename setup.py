@@ -11,12 +11,12 @@ import subprocess
 import sys
 
 from setuptools import setup
+from setuptools.command.build_py import build_py
 from setuptools.dist import Distribution
 try:
     from setuptools.command.bdist_wheel import bdist_wheel
 except ImportError:  # setuptools before 70
     from wheel.bdist_wheel import bdist_wheel
-from distutils.command.install_data import install_data  # which setuptools brings
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, 'python'))
@@ -58,12 +58,12 @@ def build_server():
     return os.path.relpath([path for path in programs if path][-1], HERE)
 
 
-class InstallServer(install_data):
-    """Builds the program, which is the only data file, and installs it."""
+class BuildWithServer(build_py):
+    """Builds the program first: without cargo nothing else is worth doing."""
 
     def run(self):
         PROGRAMS[:] = [build_server()]
-        install_data.run(self)
+        build_py.run(self)
 
 
 class WheelWithServer(bdist_wheel):
@@ -99,7 +99,7 @@ setup(
     data_files=[('bin', PROGRAMS)],
     entry_points={'pytest11': ['speicher_server = speicher_server_pytest']},
     distclass=DistributionWithServer,
-    cmdclass={'install_data': InstallServer, 'bdist_wheel': WheelWithServer},
+    cmdclass={'build_py': BuildWithServer, 'bdist_wheel': WheelWithServer},
     zip_safe=False,
     classifiers=[
         'Operating System :: POSIX :: Linux',
