@@ -1,4 +1,6 @@
-.PHONY: run test compare record baseline check
+.PHONY: run test test-python wheel compare record baseline check
+
+PYTHON = python3
 
 run:
 	@cargo run --release -- serve $(ARGS)
@@ -7,6 +9,20 @@ run:
 test:
 	cargo build --release
 	cargo test
+	@if $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null; then \
+		PYTHONPATH=python PYTHONDONTWRITEBYTECODE=1 \
+		$(PYTHON) -m unittest discover -s python/tests -t python/tests; \
+	else echo "SKIPPED: there is no $(PYTHON) of 3.8 or newer, so the Python tests did not run."; fi
+
+# Static, so that it runs on every Linux of its machine; see python/platform_tag.py.
+wheel:
+	rm -rf build dist/speicher_server-*.whl
+	RUSTFLAGS="-C target-feature=+crt-static" CARGO_PROFILE_RELEASE_STRIP=symbols \
+	CARGO_BUILD_TARGET=$$(rustc -vV | sed -n 's/^host: //p') \
+	$(PYTHON) -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+test-python: wheel
+	$(PYTHON) python/test_everywhere.py
 
 compare:
 	cargo build --release

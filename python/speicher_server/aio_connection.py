@@ -1,0 +1,116 @@
+"""A connection of the client for asyncio: frames out, frames in."""
+import asyncio
+from typing import Any, Optional
+
+from . import protocol
+from .exceptions import ConnectionError
+
+#: Bytes that are received before anybody waits for them.
+_AHEAD_LEN_MAX = 1 << 20
+
+
+class AsyncConnection(asyncio.Protocol):
+    """One connection, from its opening to its end.
+
+    A protocol, because a stream does not say whether bytes are left over, and
+    forgets those that came before an error.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        self._received = bytearray()
+        self._is_over = False
+        self._is_paused = False
+        self._waiter: Optional['asyncio.Future[None]'] = None
+        self._transport: asyncio.Transport
+        self._closed = asyncio.get_running_loop().create_future()
+
+    @classmethod
+    async def open(cls, host: str, port: int, timeout: float) -> 'AsyncConnection':
+        """Connects to the first of the host's addresses that answers."""
+        connecting = asyncio.get_running_loop().create_connection(
+            lambda: cls(timeout), host, port)
+        try:
+            return (await asyncio.wait_for(connecting, timeout))[1]
+        except (OSError, UnicodeError, asyncio.TimeoutError) as error:
+            cause = str(error) or f'{timeout} s have passed'
+            raise ConnectionError(f"Can't connect to {host} port {port} ({cause}); "
+                                  'is a server running there?') from error
+
+    def has_input(self) -> bool:
+        """Whether there is something to read, an end included."""
+        return self._is_over or bool(self._received)
+
+    def write(self, packets: bytes) -> None:
+        """Sends the packets; what the server does not take yet is kept."""
+        self._transport.write(packets)
+
+    async def read(self) -> Any:
+        """The next reply, if no wait for a part of it exceeds the timeout."""
+        length = protocol.HEADER.unpack(await self._take(protocol.HEADER.size))[0]
+        if length <= 0:
+            raise ConnectionError(f'The server announced a reply of {length} bytes; '
+                                  'no reply is that short.')
+        return protocol.decode(await self._take(length))
+
+    def close(self) -> None:
+        """Closes at once; replies to come are lost."""
+        self._transport.abort()
+
+    async def wait_closed(self) -> None:
+        """Waits until the socket is closed."""
+        await self._closed
+
+    async def _take(self, count: int) -> bytes:
+        while len(self._received) < count:
+            if self._is_over:
+                raise ConnectionError('The server closed the connection without a reply.')
+            await self._more()
+        taken = bytes(self._received[:count])
+        del self._received[:count]
+        return taken
+
+    async def _more(self) -> None:
+        """Waits for bytes, or the end."""
+        if self._is_paused:
+            self._is_paused = False
+            self._transport.resume_reading()
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        # A timer is cheaper than wait_for, which makes a task for each call.
+        timer = loop.call_later(self._timeout, self._give_up)
+        try:
+            await self._waiter
+        finally:
+            timer.cancel()
+            self._waiter = None
+
+    def _give_up(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(ConnectionError(
+                f'The server let {self._timeout} s pass without a reply.'))
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        if self._waiter is None and len(self._received) >= _AHEAD_LEN_MAX:
+            self._is_paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> None:
+        self._is_over = True
+        self._wake()
+
+    def connection_lost(self, error: Optional[Exception]) -> None:
+        self._is_over = True
+        self._wake()
+        if not self._closed.done():
+            self._closed.set_result(None)
