@@ -48,12 +48,12 @@ pub(crate) struct Conform {
     #[argh(positional)]
     address: Option<String>,
 
-    /// shell command that starts a server on the port in place of {{port}}
+    /// shell command that starts a server on the port in place of {port}
     #[argh(option)]
     spawn: Option<String>,
 
-    /// shell command of a client that is to use the server on {{port}} and to
-    /// wait {{timeout}} seconds at most; docs/conformance.md has the contract
+    /// shell command of a client that is to use the server on {port} and to
+    /// wait {timeout} seconds at most; docs/conformance.md has the contract
     #[argh(option)]
     client: Option<String>,
 
@@ -116,6 +116,7 @@ impl Conform {
     fn conform(&self) -> Result<ExitCode, String> {
         let on_signal = || {
             kill_all();
+            eprintln!("speicher: stopped by a signal, with all that was started");
             exit(EXIT_INTERRUPTED);
         };
         ctrlc::set_handler(on_signal).map_err(|error| format!("can't handle signals: {error}"))?;
@@ -182,8 +183,8 @@ impl Conform {
                 Ok(Subject::Spawned(command.clone()))
             }
             (None, None) => Err(
-                "say what to try: HOST:PORT of a server that runs, or --spawn with a command that \
-                 starts one"
+                "say what to try: HOST:PORT of a server that runs, --spawn with a command that \
+                 starts one, or --client with one that starts a client"
                     .to_owned(),
             ),
             (Some(_), Some(_)) => {

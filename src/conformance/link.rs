@@ -30,6 +30,8 @@ pub(crate) struct Link {
     transcript: Transcript,
     inbox: Vec<u8>,
     end: Option<End>,
+    /// Whether the peer takes no more bytes.
+    is_deaf: bool,
 }
 
 /// How the server ended its side.
@@ -76,6 +78,7 @@ impl Link {
             transcript: transcript.clone(),
             inbox: Vec::new(),
             end: None,
+            is_deaf: false,
         })
     }
 
@@ -97,7 +100,7 @@ impl Link {
     /// shows in its replies, which are what a case is about.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         let mut rest = bytes;
-        while !rest.is_empty() && self.end != Some(End::Reset) {
+        while !rest.is_empty() && self.end != Some(End::Reset) && !self.is_deaf {
             match self.stream.write(rest) {
                 Ok(sent) => {
                     self.transcript.add(&self.name, Event::sent(&rest[..sent]));
@@ -118,7 +121,8 @@ impl Link {
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => {
-                    self.note(format!("{} bytes could not be sent: {error}", rest.len()));
+                    self.note(format!("no more could be sent: {error}"));
+                    self.is_deaf = true;
                     return;
                 }
             }

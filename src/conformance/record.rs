@@ -75,6 +75,12 @@ impl Record {
         self.verdict == Verdict::Fail && !self.is_known
     }
 
+    /// Whether it counts for or against the server.
+    pub fn is_judged(&self) -> bool {
+        let is_of_level = matches!(self.level, Level::Must | Level::Client);
+        is_of_level && self.verdict != Verdict::Skip && !self.is_known
+    }
+
     /// Whether the case is known to fail and did not.
     pub fn is_unexpected_pass(&self) -> bool {
         self.is_known && self.verdict == Verdict::Pass

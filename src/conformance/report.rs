@@ -76,34 +76,50 @@ impl Report {
 
     /// How the server stands, in a sentence.
     fn verdict(&self) -> String {
-        let count = |verdict| {
-            self.records
-                .iter()
-                .filter(|record| record.verdict == verdict)
-                .count()
-        };
-        let failed = self
-            .records
-            .iter()
-            .filter(|record| record.counts_against())
-            .count();
-        let must = count_levels(&self.records, &[Level::Must, Level::Client]);
         let who = match self.side {
             Side::Server => "server",
             Side::Client => "client",
         };
-        let differs = match count(Verdict::Differ) {
-            0 => format!("In all else it does as this project's own {who} does."),
-            1 => format!("In 1 case it differs from this project's own {who}, which it may."),
-            n => format!("In {n} cases it differs from this project's own {who}, which it may."),
+        let judged = self.records.iter().filter(|record| record.is_judged());
+        let judged = judged.count();
+        let failed = self.records.iter().filter(|record| record.counts_against());
+        let known = self.records.iter().filter(|record| record.is_known);
+        let mut sentence = match (judged, failed.count()) {
+            (0, _) => "No MUST or CLIENT case ran.".to_owned(),
+            (all, 0) => format!("The {who} conforms: it passes {}.", of_all(all)),
+            (all, n) => format!("The {who} fails {n} of the {all} MUST and CLIENT cases that ran."),
         };
-        if must == 0 {
-            return format!("No MUST or CLIENT case ran. {differs}");
+        match known.count() {
+            0 => {}
+            n => sentence += &format!(" {n} that are known to fail do not count."),
         }
-        match failed {
-            0 => format!("The {who} conforms in all of {must} cases that count. {differs}"),
-            n => format!("The {who} fails {n} of {must} cases that count. {differs}"),
+        let ran = count_levels(&self.records, &[Level::Should]);
+        let differs = self
+            .records
+            .iter()
+            .filter(|record| record.verdict == Verdict::Differ);
+        match (ran, differs.count()) {
+            (0, _) => {}
+            (all, 0) => sentence += &format!(" It agrees in {}.", of_all_should(all)),
+            (all, n) => {
+                sentence += &format!(" It differs in {n} of {all} SHOULD cases, which it may.");
+            }
         }
+        sentence
+    }
+}
+
+fn of_all(cases: usize) -> String {
+    match cases {
+        1 => "the one MUST or CLIENT case that ran".to_owned(),
+        n => format!("all {n} MUST and CLIENT cases that ran"),
+    }
+}
+
+fn of_all_should(cases: usize) -> String {
+    match cases {
+        1 => "the one SHOULD case that ran".to_owned(),
+        n => format!("all {n} SHOULD cases"),
     }
 }
 

@@ -142,7 +142,7 @@ impl Host<'_> {
             record.remark = match ended {
                 Some(status) => format!("the server ended meanwhile ({status}){printed}"),
                 None if printed.is_empty() => String::new(),
-                None => format!("the server goes on{printed}"),
+                None => printed.replace("; it printed", "meanwhile the server printed"),
             };
             // One that has let the time pass may be stuck.
             if ended.is_some() || record.took >= self.options.timeout {

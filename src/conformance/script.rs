@@ -86,6 +86,9 @@ impl Texts {
 /// Plays the steps.
 pub(crate) fn play(steps: &[Step], trial: &mut Trial) -> Result<String, Failure> {
     for (index, step) in steps.iter().enumerate() {
+        if steps.len() > 1 {
+            trial.note("case", &format!("step {} of {}", index + 1, steps.len()));
+        }
         step.play(trial).map_err(|failure| match steps.len() {
             1 => failure,
             all => failure.in_step(index + 1, all),

@@ -87,9 +87,9 @@ impl Server {
 
 /// The first address of `host:port` that accepts a connection.
 fn reach(text: &str) -> Result<SocketAddr, String> {
-    let addresses = text
-        .to_socket_addrs()
-        .map_err(|error| format!("{text:?} is no host:port that is known: {error}"))?;
+    let addresses = text.to_socket_addrs().map_err(|error| {
+        format!("{text:?} is no host and port that are known, as in localhost:14567: {error}")
+    })?;
     let mut outcome = Err(format!("{text:?} has no address"));
     for address in addresses {
         match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {

@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 /// Bytes of one event that are kept; of a longer one the length is known.
 const EXCERPT_LEN: usize = 256;
 
+/// Pieces within this time of each other are shown as one.
+const SAME_TIME: Duration = Duration::from_millis(1);
+
 /// The first events and the last events that are kept.
 const EVENTS_MAX: usize = 16;
 
@@ -27,6 +30,32 @@ struct Events {
     first: Vec<Entry>,
     last: VecDeque<Entry>,
     left_out: usize,
+}
+
+impl Events {
+    fn add(&mut self, entry: Entry) {
+        let latest = match self.last.back_mut() {
+            Some(latest) => Some(latest),
+            None => self.first.last_mut(),
+        };
+        if latest.is_some_and(|latest| latest.continues_with(&entry)) {
+            return;
+        }
+        if self.first.len() < EVENTS_MAX {
+            self.first.push(entry);
+            return;
+        }
+        self.last.push_back(entry);
+        if self.last.len() > EVENTS_MAX
+            && let Some(oldest) = self.last.pop_front()
+        {
+            match oldest.event {
+                // What the kit did is never left out.
+                Event::Note(_) => self.first.push(oldest),
+                _ => self.left_out += 1,
+            }
+        }
+    }
 }
 
 struct Entry {
@@ -80,16 +109,7 @@ impl Transcript {
             link: link.to_owned(),
             event,
         };
-        let mut events = self.events();
-        if events.first.len() < EVENTS_MAX {
-            events.first.push(entry);
-            return;
-        }
-        events.last.push_back(entry);
-        if events.last.len() > EVENTS_MAX {
-            events.last.pop_front();
-            events.left_out += 1;
-        }
+        self.events().add(entry);
     }
 
     /// The events in words, with the bytes as hexadecimal numbers and as text.
@@ -115,6 +135,45 @@ impl Transcript {
 }
 
 impl Entry {
+    /// Takes in the next entry if it goes on with this one: more bytes in the
+    /// same direction, at about the same time.
+    fn continues_with(&mut self, next: &Self) -> bool {
+        let same_direction = matches!(
+            (&self.event, &next.event),
+            (Event::Sent { .. }, Event::Sent { .. })
+                | (Event::Received { .. }, Event::Received { .. })
+        );
+        if !same_direction {
+            return false;
+        }
+        let is_near = next.at.saturating_sub(self.at) < SAME_TIME;
+        if self.link != next.link || !is_near {
+            return false;
+        }
+        let (
+            Event::Sent { excerpt, len } | Event::Received { excerpt, len },
+            Event::Sent {
+                excerpt: more,
+                len: more_len,
+            }
+            | Event::Received {
+                excerpt: more,
+                len: more_len,
+            },
+        ) = (&mut self.event, &next.event)
+        else {
+            return false;
+        };
+        if *len >= EXCERPT_LEN {
+            *len += more_len;
+            return true;
+        }
+        let room = EXCERPT_LEN - excerpt.len();
+        excerpt.extend_from_slice(&more[..more.len().min(room)]);
+        *len += more_len;
+        true
+    }
+
     fn render(&self, text: &mut String) {
         let (what, bytes) = match &self.event {
             Event::Connected => ("connected".to_owned(), None),
@@ -139,7 +198,17 @@ impl Entry {
 }
 
 fn hexdump(text: &mut String, bytes: &[u8]) {
+    let mut previous = None;
+    let mut is_repeating = false;
     for (index, line) in bytes.chunks(LINE_LEN).enumerate() {
+        // As hexdump does: one star for lines that repeat the one before.
+        if previous == Some(line) {
+            if !std::mem::replace(&mut is_repeating, true) {
+                *text += "      *\n";
+            }
+            continue;
+        }
+        (previous, is_repeating) = (Some(line), false);
         let hex: Vec<String> = line.iter().map(|byte| format!("{byte:02x}")).collect();
         let shown: String = line
             .iter()

@@ -151,6 +151,15 @@ impl State {
                     false => Reply::NoKey,
                 };
             }
+            Fault::FalsyValuesNotRemoved => {
+                let value = self.execute(Request::Get { key: key.clone() });
+                let is_nothing =
+                    matches!(&value, Reply::Value(value) if is_falsy(value.as_bytes()));
+                return match (self.execute(request), is_nothing) {
+                    (Reply::Done, true) => Reply::NoKey,
+                    (reply, _) => reply,
+                };
+            }
             Fault::DelForEver if self.holds(key.as_str()) => {
                 self.removed.insert(key.as_str().to_owned());
             }

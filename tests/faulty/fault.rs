@@ -105,6 +105,7 @@ faults! {
     StringsWithoutEscapes "strings-without-escapes" "Escapes in values lose their backslash."
     SurrogatesReplaced "surrogates-replaced" "Lone surrogates in values are replaced."
     FalsyValuesMissing "falsy-values-missing" "null, false, 0 and what is empty is not found."
+    FalsyValuesNotRemoved "falsy-values-not-removed" "DEL says 404 for null, false, 0 and what is empty."
     NullRemoves "null-removes" "SET of null removes the entry."
     NullLeftOut "null-left-out" "A reply leaves a value of null out."
     ListsAsObjects "lists-as-objects" "Arrays come back as objects with numbers for names."

@@ -148,6 +148,7 @@ const CAUGHT: &[(&str, &[&str])] = &[
         "value/null", "value/false", "value/zero", "value/empty-string", "value/empty-array",
         "value/empty-object",
     ]),
+    ("falsy-values-not-removed", &["store/del-removes-falsy"]),
     ("null-removes", &["store/set-null-replaces", "value/null"]),
     ("null-left-out", &["reply/get-hit-null"]),
     ("lists-as-objects", &["value/array", "value/empty-array"]),

@@ -164,7 +164,12 @@ fn answers_what_was_received(trial: &mut Trial) -> Result<String, Failure> {
                 })?;
         }
     }
-    ended(trial.process()?)?;
+    ended(trial.process()?).map_err(|failure| {
+        Failure::new(
+            format!("all {REQUESTS} replies, and {}", failure.expected),
+            failure.got,
+        )
+    })?;
     Ok(String::new())
 }
 

@@ -47,8 +47,10 @@ pub fn line(record: &Record, style: Style) -> String {
             false => "  (known to fail)",
         };
     }
-    if !record.remark.is_empty() {
-        let _ = write!(line, "\n                 {}", first_line(&record.remark));
+    // What the server printed is in the details.
+    let remark = first_line(&record.remark);
+    if !remark.is_empty() && !remark.ends_with(':') {
+        let _ = write!(line, "\n                 {remark}");
     }
     line + "\n"
 }
@@ -68,11 +70,14 @@ fn mark(record: &Record, style: Style) -> String {
     }
 }
 
-/// All that is known of each case that the server did not pass.
+/// All that is known of each case that was not passed; those that count come
+/// last, where a terminal shows them first.
 pub fn failures(report: &Report, style: Style) -> String {
     let mut text = String::new();
-    let not_passed = |record: &&Record| record.failure.is_some();
-    for record in report.records.iter().filter(not_passed) {
+    let mut not_passed: Vec<_> = report.records.iter().collect();
+    not_passed.retain(|record| record.failure.is_some());
+    not_passed.sort_by_key(|record| record.counts_against());
+    for record in not_passed {
         let _ = writeln!(
             text,
             "\n{} {}  {}",
@@ -118,7 +123,7 @@ pub fn summary(report: &Report) -> String {
     }
     let _ = write!(text, "{:14}", "all");
     text += &row(&report.records);
-    text += "Each cell: cases passed of those that ran.\n";
+    text += "Each cell: cases passed of those that ran; of INFO, those that ran.\n";
     let skipped = report
         .records
         .iter()
