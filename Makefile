@@ -35,7 +35,7 @@ record:
 	@test -n "$(MACHINE)" || { echo "say which: make record MACHINE=name" >&2; exit 2; }
 	cargo build --release
 	folder=bench/runs/$$(date -u +%F)-$(MACHINE) && mkdir -p $$folder && \
-	target/release/speicher compare --full --html $$folder/report.html --json $$folder/report.json | tee $$folder/report.txt
+	target/release/speicher compare --full --html $$folder/report.html --json $$folder/report.json $(ARGS) | tee $$folder/report.txt
 
 baseline:
 	cargo build --release --no-default-features --target-dir target/baseline

@@ -67,13 +67,10 @@ pub(crate) struct Compare {
     #[argh(option, from_str_fn(parse_rounds))]
     rounds: Option<usize>,
 
-    /// threads of the generator (1)
-    #[argh(
-        option,
-        default = "1",
-        from_str_fn(super::bench::options::parse_threads)
-    )]
-    threads: usize,
+    /// threads of the generator (as many as there are cores, at most 8; with
+    /// --pin, as many as it has CPUs)
+    #[argh(option, from_str_fn(super::bench::options::parse_threads))]
+    threads: Option<usize>,
 
     /// CPUs of the servers and of the generator, as in 0,1:2,3 (all share all)
     #[argh(option, default = "Pinning::default()", from_str_fn(parse_pinning))]
@@ -175,7 +172,10 @@ impl Compare {
         let plan = Plan::new(extent, scenarios, self.seed);
         Plan {
             rounds: self.rounds.unwrap_or(plan.rounds),
-            threads: self.threads,
+            threads: self.threads.unwrap_or(match self.pin.generator.len() {
+                0 => plan.threads,
+                cpus => cpus,
+            }),
             ..plan
         }
     }

@@ -1,9 +1,13 @@
 //! Which loads are compared.
 
 use std::str::FromStr;
+use std::thread;
 use std::time::Duration;
 
 use serde::Serialize;
+
+/// The most threads of the generator, unless it is told otherwise.
+const THREADS_MAX: usize = 8;
 
 /// One question that a comparison answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -125,7 +129,8 @@ pub struct Plan {
     pub warmup: Duration,
     /// How long each step is measured.
     pub time: Duration,
-    /// Threads of the generator.
+    /// Threads of the generator: as many as there are cores, since one alone
+    /// would bound what a server does that uses them all.
     pub threads: usize,
     /// What random choices start from.
     pub seed: u64,
@@ -225,7 +230,8 @@ impl Plan {
             groups,
             warmup: Duration::from_millis(if is_full { 200 } else { 80 }),
             time: Duration::from_millis(if is_full { 1000 } else { 350 }),
-            threads: 1,
+            threads: thread::available_parallelism()
+                .map_or(1, |cores| cores.get().min(THREADS_MAX)),
             seed,
         }
     }

@@ -201,9 +201,13 @@ fn split(comparison: &Comparison, cells: &[Cell]) -> Vec<String> {
                 _ => "",
             };
             let parts = match (split.protocol_and_store, split.rest) {
-                (Some(work), Some(rest)) if !what.is_empty() => {
+                (Some(work), Some(rest)) if !what.is_empty() && rest > 0.0 => {
                     format!("protocol and store {}, {what} {}", time(work), time(rest))
                 }
+                (Some(work), Some(_)) if !what.is_empty() => format!(
+                    "protocol and store {}, {what} too little to be told apart",
+                    time(work)
+                ),
                 _ => format!("protocol and store {}", time(split.total - split.floor)),
             };
             sentences.push(format!(
