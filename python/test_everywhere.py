@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
 PYTHON = os.path.dirname(os.path.abspath(__file__))
@@ -124,10 +125,35 @@ def test(environments, version, interpreter):
     return ', '.join(said)
 
 
+def check_wheel(path):
+    """Stops unless the wheel has what it has to have, and no more than 5 MB."""
+    with zipfile.ZipFile(path) as wheel:
+        names = wheel.namelist()
+    for end in ('LICENSE', '.data/data/bin/speicher', 'speicher_server/py.typed'):
+        if not any(name.endswith(end) for name in names):
+            sys.exit('The wheel has no {}.'.format(end))
+    if os.path.getsize(path) > 5000000:
+        sys.exit('The wheel has {} bytes.'.format(os.path.getsize(path)))
+
+
+def check_source_without_cargo():
+    """Stops unless a source install without cargo says what is missing."""
+    environment = dict(ENVIRONMENT, CARGO=os.path.join(os.devnull, 'cargo'))
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            (sys.executable, '-m', 'pip', 'install', '--target', folder, ROOT),
+            env=environment, timeout=PATIENCE, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True)
+    if done.returncode == 0 or 'needs cargo, which comes with Rust' not in done.stdout:
+        sys.exit('A source install without cargo printed:\n' + done.stdout)
+
+
 def main():
     wheels = glob.glob(os.path.join(glob.escape(ROOT), 'dist', 'speicher_server-*.whl'))
     if len(wheels) != 1:
         sys.exit('There has to be one wheel in dist/; `make wheel` builds it.')
+    check_wheel(wheels[0])
+    check_source_without_cargo()
     found = {version: find(version) for version in VERSIONS}
     folder = tempfile.mkdtemp(prefix='speicher-python-')
     failed = 0

@@ -21,7 +21,6 @@ from .pipeline import Pipeline
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
     from .aio import AsyncPipeline, AsyncSpeicher
 
 __version__ = '0.1.0'
@@ -31,14 +30,20 @@ __all__ = [
     'Pipeline', 'ServerError', 'Speicher', 'SpeicherError', 'exceptions',
     'find_binary']
 
-if sys.version_info >= (3,):
-    __all__ += ['AsyncPipeline', 'AsyncSpeicher']
+_OF_ASYNCIO = ['AsyncPipeline', 'AsyncSpeicher']
 
-    def __getattr__(name):
-        # type: (str) -> Any
-        """Imports the asyncio client when somebody asks for it."""
-        if name not in ('AsyncPipeline', 'AsyncSpeicher'):
-            raise AttributeError('module {0!r} has no attribute {1!r}'
-                                 .format(__name__, name))
-        from . import aio
-        return getattr(aio, name)
+if sys.version_info >= (3,):
+    __all__ += _OF_ASYNCIO
+
+    # Behind mypy's back, which would take any name for one of the package.
+    if not TYPE_CHECKING:
+        def __getattr__(name):
+            """Imports the asyncio client when somebody asks for it."""
+            if name not in _OF_ASYNCIO:
+                raise AttributeError('module {0!r} has no attribute {1!r}'
+                                     .format(__name__, name))
+            from . import aio
+            return getattr(aio, name)
+
+        def __dir__():
+            return sorted(list(globals()) + _OF_ASYNCIO)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Type, Union
 from . import protocol
 from .aio_connection import AsyncConnection
 from .connection import HOST_DEFAULT, PORT_DEFAULT, TIMEOUT_DEFAULT
-from .exceptions import ClientError, MalformedReply, SpeicherError
+from .exceptions import ClientError, ConnectionError, MalformedReply, SpeicherError
 from .pipeline import Batch, conclude
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ class AsyncSpeicher:
 
     Arguments, results and errors are the same. Any number of tasks of one
     event loop may use a client; their calls take turns on its connection. A
-    call that is cancelled closes it, and the next call connects again.
+    call that is cancelled closes it, and the next call connects again. A call
+    from another event loop connects anew, for that loop.
     """
 
     # For subclasses to replace.
@@ -35,8 +36,8 @@ class AsyncSpeicher:
         self.port = port or PORT_DEFAULT
         self.timeout = timeout or TIMEOUT_DEFAULT
         self._connection: Optional[AsyncConnection] = None
-        # Made by the first call: before 3.10 a lock belongs to the loop that
-        # is current where it is made.
+        # Of the loop that makes calls; the first call finds out which.
+        self._loop: Optional[asyncio.AbstractEventLoop] = None
         self._turn: Optional[asyncio.Lock] = None
 
     async def set(self, key: 'Key', value: Any) -> None:
@@ -105,8 +106,15 @@ class AsyncSpeicher:
                 raise
 
     def _my_turn(self) -> asyncio.Lock:
-        if self._turn is None:
-            self._turn = asyncio.Lock()
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            # The connection and the lock of another loop are of no use here,
+            # and that loop may be closed.
+            if self._connection is not None:
+                self._connection.abandon()
+            self._connection = None
+            self._loop, self._turn = loop, asyncio.Lock()
+        assert self._turn is not None
         return self._turn
 
     async def _exchange(self, packets: List[bytes], replies: List[Any]) -> None:
@@ -125,6 +133,9 @@ class AsyncSpeicher:
             self._disconnect()
 
     async def _connected(self) -> AsyncConnection:
+        if self._connection is not None and self._connection.has_stray_reply():
+            self._disconnect()
+            raise ConnectionError('The server sent a reply that nobody had asked for.')
         if self._connection is None:
             self._connection = await AsyncConnection.open(
                 self.host, self.port, self.timeout)
@@ -150,6 +161,8 @@ class AsyncPipeline(Batch):
     async def run(self) -> List[Any]:
         """As :meth:`speicher_server.Pipeline.run`."""
         requests = self._take()
+        if not requests:
+            return []
         replies: List[Any] = []
         async with self._client._my_turn():
             try:

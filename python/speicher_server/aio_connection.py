@@ -22,20 +22,35 @@ class AsyncConnection(asyncio.Protocol):
         self._is_over = False
         self._is_paused = False
         self._waiter: Optional['asyncio.Future[None]'] = None
+        self._timer: Optional[asyncio.TimerHandle] = None
         self._transport: asyncio.Transport
         self._closed = asyncio.get_running_loop().create_future()
 
     @classmethod
     async def open(cls, host: str, port: int, timeout: float) -> 'AsyncConnection':
         """Connects to the first of the host's addresses that answers."""
-        connecting = asyncio.get_running_loop().create_connection(
-            lambda: cls(timeout), host, port)
+        opening = asyncio.ensure_future(asyncio.get_running_loop().create_connection(
+            lambda: cls(timeout), host, port))
         try:
-            return (await asyncio.wait_for(connecting, timeout))[1]
+            # Not wait_for, which before 3.12 forgets a cancellation that comes
+            # as the connection does.
+            await asyncio.wait({opening}, timeout=timeout)
+            if not opening.done():
+                raise asyncio.TimeoutError
+            return opening.result()[1]
         except (OSError, UnicodeError, asyncio.TimeoutError) as error:
+            opening.cancel()
             cause = str(error) or f'{timeout} s have passed'
             raise ConnectionError(f"Can't connect to {host} port {port} ({cause}); "
                                   'is a server running there?') from error
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close_unused)
+            opening.cancel()
+            raise
+
+    def has_stray_reply(self) -> bool:
+        """Whether bytes have come that no request had asked for."""
+        return bool(self._received)
 
     def has_input(self) -> bool:
         """Whether there is something to read, an end included."""
@@ -57,6 +72,13 @@ class AsyncConnection(asyncio.Protocol):
         """Closes at once; replies to come are lost."""
         self._transport.abort()
 
+    def abandon(self) -> None:
+        """Closes as well as can be done when the event loop may be closed."""
+        try:
+            self.close()
+        except RuntimeError:
+            pass
+
     async def wait_closed(self) -> None:
         """Waits until the socket is closed."""
         await self._closed
@@ -66,7 +88,8 @@ class AsyncConnection(asyncio.Protocol):
             if self._is_over:
                 raise ConnectionError('The server closed the connection without a reply.')
             await self._more()
-        taken = bytes(self._received[:count])
+        with memoryview(self._received) as view:
+            taken = bytes(view[:count])
         del self._received[:count]
         return taken
 
@@ -75,18 +98,27 @@ class AsyncConnection(asyncio.Protocol):
         if self._is_paused:
             self._is_paused = False
             self._transport.resume_reading()
-        loop = asyncio.get_running_loop()
-        self._waiter = loop.create_future()
-        # A timer is cheaper than wait_for, which makes a task for each call.
-        timer = loop.call_later(self._timeout, self._give_up)
+        self._waiter = asyncio.get_running_loop().create_future()
+        self._watch()
         try:
             await self._waiter
         finally:
-            timer.cancel()
+            assert self._timer is not None
+            self._timer.cancel()
             self._waiter = None
 
-    def _give_up(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
+    def _watch(self) -> None:
+        """Gives up when the timeout passes, and no byte with it."""
+        # A timer is cheaper than wait_for, which makes a task for each call.
+        unsent = self._transport.get_write_buffer_size()
+        self._timer = asyncio.get_running_loop().call_later(
+            self._timeout, self._give_up, unsent)
+
+    def _give_up(self, unsent: int) -> None:
+        if self._transport.get_write_buffer_size() < unsent:
+            # It takes what is sent, so it is not silent.
+            self._watch()
+        elif self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(ConnectionError(
                 f'The server let {self._timeout} s pass without a reply.'))
 
@@ -114,3 +146,9 @@ class AsyncConnection(asyncio.Protocol):
         self._wake()
         if not self._closed.done():
             self._closed.set_result(None)
+
+
+def _close_unused(opening: 'asyncio.Future[Any]') -> None:
+    """Closes a connection that came after nobody waited for it any more."""
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result()[1].close()

@@ -13,10 +13,10 @@ def find_binary():
     # type: () -> str
     """The path of the program ``speicher``.
 
-    It is looked for where pip installs it beside this package (in an
-    environment, for one user, below a prefix or a target), where cargo builds
-    it in a source tree, and in the folders of ``PATH``. Raises ``OSError``, which on 3 is a
-    ``FileNotFoundError``, if it is nowhere.
+    It is looked for where cargo builds it in a source tree, where pip installs
+    it beside this package (in an environment, for one user, below a prefix or
+    a target), and in the folders of ``PATH``. Raises ``OSError``, which on 3
+    is a ``FileNotFoundError``, if it is nowhere.
     """
     for folder in _folders():
         path = os.path.join(folder, _NAME)
@@ -33,10 +33,11 @@ def _folders():
     site_packages = os.path.dirname(package)
     # <prefix>/lib/python3.x/site-packages
     prefix = os.path.dirname(os.path.dirname(os.path.dirname(site_packages)))
+    # A source tree, also one that is installed by reference; it comes first,
+    # since what would be its prefix is a folder that has nothing to do with it.
+    yield os.path.join(os.path.dirname(site_packages), 'target', 'release')
     yield os.path.join(prefix, 'bin')
     yield os.path.join(site_packages, 'bin')
-    # A source tree, also one that is installed by reference.
-    yield os.path.join(os.path.dirname(site_packages), 'target', 'release')
     for folder in os.environ.get('PATH', '').split(os.pathsep):
         if folder:
             yield folder

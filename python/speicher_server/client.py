@@ -107,11 +107,13 @@ class Speicher(object):
 
         Any other status is raised, 404 too.
         """
+        request = protocol.request(command, kwargs)
         try:
-            self._conn.send(protocol.request(command, kwargs))
-            return protocol.check(self._conn.read())
+            self._conn.send(request)
         except ConnectionError as error:
             raise protocol.refusal(error.reply) or error
+        try:
+            return protocol.check(self._conn.read())
         except BaseException as error:
             # Also after a clean 400 or 503: some of them are a server's last
             # word, and whether it closes is not known yet.

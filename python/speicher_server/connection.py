@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 #: How a frame's length is written; see the module ``struct``.
 LENGTH_FORMAT = '!i'
 
-#: Most bytes to ask the socket for at once.
+#: Most bytes to ask the socket for at once, and to give it.
 MAX_READ_LENGTH = 1000000
 
 #: Least bytes to ask for: most replies come whole, header and all.
@@ -64,7 +64,7 @@ class Connection(object):
 
     def _create_packet(self, data):
         # type: (Any) -> bytes
-        return protocol.frame(self._encode_packet(data))
+        return protocol.frame(self._encode_packet(data), self.length_struct)
 
     def connect(self):
         # type: () -> None
@@ -130,10 +130,14 @@ class Connection(object):
             self.connect()
         assert self._sock is not None
         try:
-            self._sock.sendall(packets)
+            # In parts, because on 3 a timeout is that of all of one call.
+            for start in range(0, len(packets), MAX_READ_LENGTH):
+                self._sock.sendall(packets[start:start + MAX_READ_LENGTH])
         except BaseException as error:
-            reply = self._last_word(error)
-            self.disconnect()
+            try:
+                reply = self._last_word(error)
+            finally:
+                self.disconnect()
             self._raise_as_ours('writing to', error, reply)
             raise
         self._unanswered += count

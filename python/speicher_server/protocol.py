@@ -35,6 +35,9 @@ FRAME_LEN_MAX = (1 << 31) - 1
 #: replies never wait for each other.
 UNANSWERED_LEN_MAX = 16 << 10
 
+#: Characters of a server's own words that an error repeats.
+_SENTENCE_LEN_MAX = 1000
+
 OK = 200
 NOT_FOUND = 404
 
@@ -103,13 +106,13 @@ def _object(data):
     return ''.join(pieces)
 
 
-def frame(payload):
-    # type: (bytes) -> bytes
+def frame(payload, header=HEADER):
+    # type: (bytes, struct.Struct) -> bytes
     """Header and payload."""
     if len(payload) > FRAME_LEN_MAX:
         raise ValueError('The request is longer than the {0} bytes of a frame.'
                          .format(FRAME_LEN_MAX))
-    return HEADER.pack(len(payload)) + payload
+    return header.pack(len(payload)) + payload
 
 
 def _refuse_constant(name):
@@ -152,8 +155,8 @@ def check(reply):
             raise ClientError(_sentence('Client', status, reply), status_code=status)
         if 500 <= status <= 599:
             raise ServerError(_sentence('Server', status, reply), status_code=status)
-    raise MalformedReply('The reply\'s "status_code" is {0!r}; there are only '
-                         '200, 4xx and 5xx.'.format(status))
+    raise MalformedReply('The reply\'s "status_code" is {0}; there are only '
+                         '200, 4xx and 5xx.'.format(repr(status)[:_SENTENCE_LEN_MAX]))
 
 
 def native(text):
@@ -170,7 +173,7 @@ def _sentence(side, status, reply):
     # type: (str, float, Reply) -> str
     sentence = '%s Error %s' % (side, status)
     if 'error' in reply and isinstance(reply['error'], text_type):
-        sentence += ': ' + native(reply['error'])
+        sentence += ': ' + native(reply['error'][:_SENTENCE_LEN_MAX])
     return sentence
 
 

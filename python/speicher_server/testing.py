@@ -53,7 +53,8 @@ def running_server(*options):
     command = [find_binary(), 'serve'] + list(options)
     if '--port' not in options:
         command += ['--port', '0']
-    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    # On 2.7 it would inherit the caller's connections, and keep them open.
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, close_fds=True)
     try:
         host, port = _address(process)
         yield Server(host, port, process)

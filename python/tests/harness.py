@@ -3,6 +3,7 @@ import contextlib
 import json
 import socket
 import struct
+import subprocess
 import sys
 import threading
 import unittest
@@ -165,3 +166,11 @@ def replying(*replies):
 def answering(value):
     """A connection that answers one GET."""
     return replying(frame({'status_code': 200, 'value': value}))
+
+
+def run(*command, **options):
+    """What the command printed, its errors too, and its exit code."""
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, env=options.get('env'))
+    output, _ = process.communicate(options.get('input', '').encode('utf-8'))
+    return output.decode('utf-8'), process.returncode

@@ -3,9 +3,8 @@ import os
 import sys
 import unittest
 
-from harness import CLIENTS
+from harness import CLIENTS, run
 from speicher_server import find_binary
-from test_package import run
 
 KIT_CLIENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), 'kit_client.py')
 

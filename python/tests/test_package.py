@@ -11,6 +11,7 @@ import tempfile
 import unittest
 
 import speicher_server
+from harness import run
 from speicher_server.testing import running_server
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -24,14 +25,6 @@ from platform_tag import platform_tag  # noqa: E402
 def read(*path):
     with io.open(os.path.join(ROOT, *path), encoding='utf-8') as file:
         return file.read()
-
-
-def run(*command, **options):
-    """What the command printed, its errors too, and its exit code."""
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                               stderr=subprocess.STDOUT, env=options.get('env'))
-    output, _ = process.communicate(options.get('input', '').encode('utf-8'))
-    return output.decode('utf-8'), process.returncode
 
 
 class Program(unittest.TestCase):

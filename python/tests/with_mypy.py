@@ -3,6 +3,7 @@ import asyncio
 from typing import Any, List, Optional
 
 from speicher_server import AsyncSpeicher, ClientError, Speicher, find_binary
+from speicher_server import Speichr  # type: ignore[attr-defined]  # noqa: F401
 from speicher_server.testing import running_server
 
 
