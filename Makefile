@@ -17,7 +17,8 @@ test:
 # Static, so that it runs on every Linux of its machine; see python/platform_tag.py.
 wheel:
 	rm -rf build dist/speicher_server-*.whl
-	RUSTFLAGS="-C target-feature=+crt-static" CARGO_PROFILE_RELEASE_STRIP=symbols \
+	RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=$${CARGO_HOME:-$$HOME/.cargo}=/cargo" \
+	CARGO_PROFILE_RELEASE_STRIP=symbols \
 	CARGO_BUILD_TARGET=$$(rustc -vV | sed -n 's/^host: //p') \
 	$(PYTHON) -m pip wheel --quiet --no-deps --wheel-dir dist .
 

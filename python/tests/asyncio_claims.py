@@ -1,7 +1,9 @@
 """What only the client for asyncio has to do."""
 import asyncio
+import gc
 import threading
 import unittest
+import warnings
 
 from harness import HostileServer, answering, frame, receive
 from speicher_server import AsyncSpeicher, ConnectionError
@@ -32,6 +34,51 @@ class Tasks(unittest.TestCase):
             values = self.run_all(*[client.get('k%d' % i) for i in range(200)])
             self.assertEqual(values, list(range(200)))
             self.run_all(client.close())
+
+    def test_a_client_can_be_used_from_one_event_loop_after_another(self):
+        with running_server('--model', 'epoll') as server:
+            client = AsyncSpeicher(server.host, server.port, timeout=5)
+
+            async def use(value):
+                await client.set('k', value)
+                return await client.get('k')
+
+            with warnings.catch_warnings():
+                # Python says, rightly, that the loops end before the connections.
+                warnings.simplefilter('ignore', ResourceWarning)
+                self.assertEqual([asyncio.run(use(i)) for i in range(3)], [0, 1, 2])
+                self.run_all(client.close())
+                gc.collect()
+
+    def test_an_empty_pipeline_needs_no_server(self):
+        client = AsyncSpeicher('127.0.0.1', 1)
+        self.assertEqual(self.run_all(client.pipeline().run()), [[]])
+
+    def test_a_reply_that_nobody_asked_for_is_not_taken_for_an_answer(self):
+        answered, sent = threading.Event(), threading.Event()
+
+        def twice(peer):
+            receive(peer)
+            peer.sendall(frame({'status_code': 200, 'value': 'first'}))
+            answered.wait(20)
+            peer.sendall(frame({'status_code': 200, 'value': 'stray'}))
+            sent.set()
+            peer.recv(1)
+        server = HostileServer(twice, answering('right'))
+        client = AsyncSpeicher(server.host, server.port)
+
+        async def call():
+            first = await client.get('k')
+            answered.set()
+            while not sent.is_set() or not client._connection.has_stray_reply():
+                await asyncio.sleep(0.01)
+            with self.assertRaises(ConnectionError):
+                await client.get('k')
+            return first, await client.get('k')
+
+        self.assertEqual(self.run_all(call()), [('first', 'right')])
+        self.run_all(client.close())
+        server.stop()
 
     def test_a_cancelled_call_leaves_no_late_reply(self):
         asked, cancelled = threading.Event(), threading.Event()

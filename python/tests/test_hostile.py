@@ -6,6 +6,7 @@ import signal
 import socket
 import struct
 import threading
+import time
 
 from harness import (
     ClientCase, HostileServer, answering, every_client, every_client_and_model, frame, receive,
@@ -47,6 +48,18 @@ class Hostile(ClientCase):
             for i in range(len(whole)):
                 peer.sendall(whole[i:i + 1])
         self.assertEqual(self.connect(self.hostile(in_pieces)).get('k'), 'right')
+
+    def test_a_server_that_takes_a_long_request_slowly_is_not_silent(self):
+        def taking_its_time(peer):
+            left = 4 + struct.unpack('!i', peer.recv(4, socket.MSG_PEEK))[0]
+            while left:
+                taken = len(peer.recv(min(left, 1 << 20)))
+                left -= taken
+                time.sleep(taken / 20e6)
+            peer.sendall(frame({'status_code': 200}))
+        # All of it takes two seconds, and what the systems hold half of one.
+        client = self.connect(self.hostile(taking_its_time), timeout=1)
+        client.set('k', 'x' * 40000000)
 
     def test_a_truncated_frame(self):
         whole = frame({'status_code': 200, 'value': 'wrong'})

@@ -181,7 +181,7 @@ impl Operations {
         let key = match &self.zipf {
             None => below(random as u32, workload.keys),
             // Ranks begin with 1.
-            Some(zipf) => zipf.sample(&mut self.random) as u32 - 1,
+            Some(zipf) => (zipf.sample(&mut self.random) as u32).clamp(1, workload.keys) - 1,
         };
         let value_len = match &workload.value_sizes.0[..] {
             [(size, _)] => *size,
@@ -191,10 +191,12 @@ impl Operations {
             key,
             is_get: below((random >> 32) as u32, 100) < workload.get_percent,
             value_len,
-            // Every salt would make the same empty value.
+            // The low bits of the half whose high bits say what is asked, so
+            // that it depends on neither that nor the key. Every salt would
+            // make the same empty value.
             salt: match value_len {
                 VALUE_SIZE_MIN => 0,
-                _ => (random >> 26) as u8 % SALTS,
+                _ => (random >> 32) as u8 % SALTS,
             },
         }
     }
@@ -220,6 +222,7 @@ const OFFSETS: usize = 4096;
 pub(super) struct Values {
     filler: Vec<u8>,
     seed: u64,
+    may_be_empty: bool,
 }
 
 impl Values {
@@ -232,12 +235,17 @@ impl Values {
                 .map(|_| ALPHABET[(random.next_u32() >> 26) as usize])
                 .collect(),
             seed: workload.seed,
+            may_be_empty: workload
+                .value_sizes
+                .0
+                .iter()
+                .any(|(size, _)| *size == VALUE_SIZE_MIN),
         }
     }
 
     /// Appends the value, of exactly `len` bytes.
     pub(super) fn push(&self, out: &mut Vec<u8>, key: u32, salt: u8, len: usize) {
-        let mark = self.mark(key, salt);
+        let mark = self.mark(key, salt, len);
         let inner = len - VALUE_SIZE_MIN;
         let marked = inner.min(mark.text.len());
         out.push(b'"');
@@ -250,17 +258,19 @@ impl Values {
     pub(super) fn recognise(&self, key: u32, value: &[u8]) -> Option<u8> {
         let inner = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?;
         let Some(first) = inner.first() else {
-            return Some(0);
+            return self.may_be_empty.then_some(0);
         };
         let salt = ALPHABET.iter().position(|letter| letter == first)? as u8;
-        let mark = self.mark(key, salt);
+        let mark = self.mark(key, salt, value.len());
         let (marked, filled) = inner.split_at(inner.len().min(mark.text.len()));
         let filler = self.filler.get(mark.offset..)?.get(..filled.len())?;
         (marked == &mark.text[..marked.len()] && filled == filler).then_some(salt)
     }
 
-    fn mark(&self, key: u32, salt: u8) -> Mark {
-        let mut hash = mix(self.seed ^ u64::from(key) << 8 ^ u64::from(salt));
+    /// The length is in it, so that a value that was cut is none of them.
+    fn mark(&self, key: u32, salt: u8, len: usize) -> Mark {
+        let of_len = mix(self.seed ^ len as u64);
+        let mut hash = mix(of_len ^ u64::from(key) << 8 ^ u64::from(salt));
         let offset = hash as usize % OFFSETS;
         let mut text = [ALPHABET[usize::from(salt)]; TAG_LEN + 1];
         for letter in &mut text[1..] {
@@ -389,8 +399,38 @@ mod tests {
     }
 
     #[test]
+    fn each_key_is_given_many_values() {
+        let workload = Workload {
+            keys: 10,
+            ..Workload::default()
+        };
+        let mut operations = Operations::new(&workload, 0);
+        let mut salts = vec![0_u64; 10];
+        for _ in 0..10_000 {
+            let operation = operations.next();
+            salts[operation.key as usize] |= 1 << operation.salt;
+        }
+        for salts in salts {
+            assert_eq!(salts, u64::MAX, "all of them");
+        }
+    }
+
+    #[test]
+    fn a_value_that_was_cut_is_none_of_a_key_s() {
+        let values = Values::new(&Workload::default());
+        let mut value = Vec::new();
+        values.push(&mut value, 12345, 9, 64);
+        value.remove(40);
+        assert_eq!(values.recognise(12345, &value), None);
+        assert_eq!(values.recognise(12345, b"\"\""), None);
+    }
+
+    #[test]
     fn a_value_is_recognised_by_its_key_and_by_no_other() {
-        let workload = Workload::default();
+        let workload = Workload {
+            value_sizes: ValueSizes::mix(vec![(2, 1), (64, 1)]).expect("in bounds"),
+            ..Workload::default()
+        };
         let values = Values::new(&workload);
         for len in [2, 3, 10, 11, 12, 64] {
             let mut value = Vec::new();
