@@ -115,6 +115,29 @@ fn ctrl_c_ends_with_what_is_done_and_stops_every_server() {
     );
 }
 
+/// What a wrapper starts is no child of compare, and takes no signal that only
+/// the wrapper gets.
+#[test]
+fn a_server_behind_a_wrapper_is_stopped_with_it() {
+    let mark = "31.4321s";
+    let program = env!("CARGO_BIN_EXE_speicher");
+    let wrapped = |name: &str| {
+        format!(
+            "{name}=speicher:sh -c '\"$0\" serve --idle-timeout {mark} --port {{port}} & wait' \
+             {program}"
+        )
+    };
+    let output = speicher()
+        .args(["compare", "--only", "--rounds", "1"])
+        .args(["--scenarios", "request"])
+        .args(["--target", &wrapped("one"), "--target", &wrapped("two")])
+        .output()
+        .expect("the program is there");
+    let stdout = String::from_utf8(output.stdout).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(0), "{stdout}");
+    wait_until("no server is left", || !runs(mark));
+}
+
 /// A target that dies in the middle does not end the comparison.
 #[test]
 fn a_target_that_fails_is_named_and_the_others_are_compared() {
