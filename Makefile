@@ -28,15 +28,16 @@ test-python: wheel
 compare:
 	cargo build --release
 	mkdir -p target/compare
-	target/release/speicher compare --html target/compare/report.html --json target/compare/report.json $(ARGS)
-	@echo "open target/compare/report.html in a browser"
+	target/release/speicher compare --html target/compare/report.html --json target/compare/report.json $(ARGS); \
+	code=$$?; test $$code -eq 2 || echo "open target/compare/report.html in a browser"; exit $$code
 
 # One full record of a quiet machine; bench/runs/README.md says what to do with it.
 record:
 	@test -n "$(MACHINE)" || { echo "say which: make record MACHINE=name" >&2; exit 2; }
 	cargo build --release
-	folder=bench/runs/$$(date -u +%F)-$(MACHINE) && mkdir -p $$folder && \
-	target/release/speicher compare --full --html $$folder/report.html --json $$folder/report.json $(ARGS) | tee $$folder/report.txt
+	folder=bench/runs/$$(date -u +%F)-$(MACHINE); mkdir -p $$folder || exit; \
+	target/release/speicher compare --full --html $$folder/report.html --json $$folder/report.json $(ARGS) \
+		> $$folder/report.txt; code=$$?; cat $$folder/report.txt; exit $$code
 
 baseline:
 	cargo build --release --no-default-features --target-dir target/baseline

@@ -16,3 +16,6 @@ pub mod client;
 pub mod bench;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+
+#[cfg(any(feature = "bench", feature = "conformance"))]
+mod process_group;

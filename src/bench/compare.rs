@@ -105,11 +105,11 @@ pub struct Status<'a> {
     pub share: f64,
     /// How long it will still take, as far as can be told.
     pub left: Duration,
-    /// The round, from 1.
-    pub round: usize,
+    /// The round, from 1; none while it is checked that the target is right.
+    pub round: Option<usize>,
     /// The target.
     pub target: &'a str,
-    /// What is done with it.
+    /// What is done with it in the round.
     pub scenario: &'a str,
 }
 
@@ -128,7 +128,7 @@ pub fn run(
         protocol: target.protocol,
         command: target.shown(),
         version: target.version.clone(),
-        floor: index_of(target.floor).filter(|_| target.protocol.has_entries()),
+        floor: target.floor.and_then(index_of),
         conformance: Conformance::NotApplicable,
     });
     let comparison = Comparison {

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
+use std::time::Duration;
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -52,9 +53,13 @@ const BUFFER_LEN: usize = 64 << 10;
 /// The stack of a thread that echoes, in bytes: room for the buffer.
 const STACK_LEN: usize = 256 << 10;
 
+/// How long to rest after a connection that could not be accepted.
+const REST: Duration = Duration::from_millis(5);
+
 /// Echoes what comes on the listener's connections until the process ends.
 ///
-/// Fails when the listener does, or threads can't be had.
+/// A connection that can't be accepted or have its thread is dropped. Fails
+/// when the event loops can't be had.
 pub fn serve(listener: &TcpListener, model: EchoModel) -> io::Result<()> {
     match model {
         EchoModel::Threads => serve_with_threads(listener),
@@ -64,20 +69,31 @@ pub fn serve(listener: &TcpListener, model: EchoModel) -> io::Result<()> {
 
 fn serve_with_threads(listener: &TcpListener) -> io::Result<()> {
     for stream in listener.incoming() {
-        let mut stream = stream?;
-        stream.set_nodelay(true)?;
-        thread::Builder::new()
-            .stack_size(STACK_LEN)
-            .spawn(move || {
-                let mut buffer = [0; BUFFER_LEN];
-                while let Ok(n @ 1..) = stream.read(&mut buffer) {
-                    if stream.write_all(&buffer[..n]).is_err() {
-                        break;
-                    }
+        let Some(mut stream) = accepted(stream) else {
+            continue;
+        };
+        // Without a thread it is dropped, and the others stay.
+        let _ = thread::Builder::new().stack_size(STACK_LEN).spawn(move || {
+            let mut buffer = [0; BUFFER_LEN];
+            while let Ok(n @ 1..) = stream.read(&mut buffer) {
+                if stream.write_all(&buffer[..n]).is_err() {
+                    break;
                 }
-            })?;
+            }
+        });
     }
     Ok(())
+}
+
+/// The stream, ready to be used. `None` when it is over already, or there was
+/// no descriptor for it.
+fn accepted(stream: io::Result<std::net::TcpStream>) -> Option<std::net::TcpStream> {
+    let ready = stream.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
+    if ready.is_err() {
+        // The next may fail in the same way, at once.
+        thread::sleep(REST);
+    }
+    ready.ok()
 }
 
 fn serve_with_loops(listener: &TcpListener) -> io::Result<()> {
@@ -86,9 +102,12 @@ fn serve_with_loops(listener: &TcpListener) -> io::Result<()> {
         .collect::<io::Result<Vec<_>>>()?;
     // In turn, as the epoll model hands them out.
     for (stream, (newcomers, waker)) in listener.incoming().zip(loops.iter().cycle()) {
-        let stream = stream?;
-        stream.set_nodelay(true)?;
-        stream.set_nonblocking(true)?;
+        let Some(stream) = accepted(stream) else {
+            continue;
+        };
+        if stream.set_nonblocking(true).is_err() {
+            continue;
+        }
         newcomers
             .send(TcpStream::from_std(stream))
             .map_err(|_| io::Error::other("an event loop has ended"))?;

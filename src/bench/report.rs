@@ -108,7 +108,7 @@ fn point_name(scenario: Scenario, x: f64) -> String {
 fn figure(scenario: Scenario, number: f64) -> String {
     match scenario {
         Scenario::MemoryConnections | Scenario::MemoryEntries => figures::bytes(number),
-        Scenario::Latency => format!("p99 {}", figures::time(number * 1e3)),
+        Scenario::Latency => format!("{} (median p99 of a round)", figures::time(number * 1e3)),
         _ => format!("{}/s", figures::count(number)),
     }
 }

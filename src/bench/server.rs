@@ -6,14 +6,18 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::{Signal, killpg};
 
 use super::generator::pin;
+use super::process::rss_bytes;
+use crate::process_group::Group;
+
+pub use crate::process_group::kill_all;
 
 /// How long a server may take until it accepts connections.
 const START_PATIENCE: Duration = Duration::from_secs(10);
@@ -24,6 +28,9 @@ const STOP_PATIENCE: Duration = Duration::from_secs(3);
 /// How often a server is started when it ends at once: another process may
 /// have taken its port.
 const ATTEMPTS: usize = 3;
+
+/// How long to wait for the last that a server printed.
+const PRINTED_PATIENCE: Duration = Duration::from_millis(200);
 
 /// The end of what a server printed that is kept, in bytes.
 const PRINTED_LEN: usize = 2000;
@@ -99,30 +106,29 @@ impl Budget {
     }
 }
 
-/// The servers that run, so that they can be stopped from anywhere.
-static STARTED: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
-
-/// Kills every server that was started and still runs: for a process that is
-/// about to end at once.
-pub fn kill_all() {
-    for pid in STARTED
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .drain(..)
-    {
-        // It may have ended by itself.
-        let _ = kill(pid, Signal::SIGKILL);
+/// Fails with a sentence when what a process uses can't be read: there is no
+/// such process, or no right to ask.
+pub fn check_pid(pid: u32) -> Result<(), String> {
+    match rss_bytes(pid) {
+        Some(_) => Ok(()),
+        None => Err(format!(
+            "what process {pid} uses can't be read; give --pid a process that runs here, or leave \
+             it out"
+        )),
     }
 }
 
-/// A server in a process of its own, on a free port of 127.0.0.1. Dropped, it
-/// is stopped.
+/// A server in a process group of its own, on a free port of 127.0.0.1.
+/// Dropped, it is stopped, with all that it has started.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
+    group: Group,
     /// Where it listens.
     pub address: SocketAddr,
     printed: Arc<Mutex<VecDeque<u8>>>,
+    /// Disconnected once everything that it printed is there.
+    all_is_printed: Receiver<()>,
 }
 
 impl Server {
@@ -182,17 +188,19 @@ impl Server {
         let started = started.map_err(Trouble::Final)?.map_err(trouble)?;
         // The command holds the pipe's other end as well.
         drop(child);
-        STARTED
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(pid_of(&started));
+        let (reading, all_is_printed) = channel();
         let mut server = Self {
+            group: Group::led_by(started.id()),
             child: started,
             address,
             printed: Arc::default(),
+            all_is_printed,
         };
         let printed = Arc::clone(&server.printed);
-        thread::spawn(move || keep_the_end(reader, &printed));
+        thread::spawn(move || {
+            keep_the_end(reader, &printed);
+            drop(reading);
+        });
         server.wait_until_ready(&shown, stop)?;
         Ok(server)
     }
@@ -200,13 +208,15 @@ impl Server {
     fn wait_until_ready(&mut self, shown: &str, stop: &AtomicBool) -> Result<(), Trouble> {
         let begun = Instant::now();
         loop {
+            let probe = TcpStream::connect_timeout(&self.address, Duration::from_millis(100));
+            // After the probe: one that has ended left its port to somebody
+            // else, who may have answered.
             if let Ok(Some(status)) = self.child.try_wait() {
                 return Err(Trouble::Ended(format!(
                     "`{shown}` ended before it accepted connections ({status}){}",
                     self.last_words()
                 )));
             }
-            let probe = TcpStream::connect_timeout(&self.address, Duration::from_millis(100));
             if probe.is_ok() {
                 return Ok(());
             }
@@ -226,8 +236,13 @@ impl Server {
     }
 
     fn last_words(&self) -> String {
+        // Nothing is sent: it is either still read, or all there.
+        let _: Result<(), RecvTimeoutError> = self.all_is_printed.recv_timeout(PRINTED_PATIENCE);
         let mut printed = self.printed.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(printed.make_contiguous()).into_owned();
+        // What is left is shown on a terminal, and must not steer it.
+        let is_text = |c: &char| *c == '\n' || !c.is_control();
+        let text: String = text.chars().filter(is_text).collect();
         match text.trim() {
             "" => "; it printed nothing".to_owned(),
             text => format!("; it printed: {text}"),
@@ -243,27 +258,16 @@ enum Trouble {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let pid = pid_of(&self.child);
         // It may have ended by itself.
-        let _ = kill(pid, Signal::SIGTERM);
+        let _ = killpg(self.group.leader(), Signal::SIGTERM);
         let begun = Instant::now();
-        while matches!(self.child.try_wait(), Ok(None)) {
-            if begun.elapsed() > STOP_PATIENCE {
-                let _ = self.child.kill();
-                let _ = self.child.wait();
-                break;
-            }
+        while matches!(self.child.try_wait(), Ok(None)) && begun.elapsed() < STOP_PATIENCE {
             thread::sleep(Duration::from_millis(1));
         }
-        STARTED
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|started| *started != pid);
+        // A wrapper may have ended without what it started.
+        self.group.kill();
+        let _ = self.child.wait();
     }
-}
-
-fn pid_of(child: &Child) -> Pid {
-    Pid::from_raw(child.id().cast_signed())
 }
 
 fn keep_the_end(mut reader: PipeReader, printed: &Mutex<VecDeque<u8>>) {

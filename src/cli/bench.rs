@@ -17,7 +17,7 @@ use speicher::bench::figures;
 use speicher::bench::generator::{self, Length, Load, Progress};
 use speicher::bench::measurement::{Measurement, Percentiles};
 use speicher::bench::protocol::Protocol;
-use speicher::bench::server::{Budget, CommandLine, Server};
+use speicher::bench::server::{Budget, CommandLine, Server, check_pid};
 use speicher::bench::workload::{Distribution, ValueSizes, Workload};
 
 use super::signals::stop_flag;
@@ -150,23 +150,30 @@ impl Bench {
     fn bench(self) -> Result<ExitCode, String> {
         let stop = stop_flag()?;
         generator::allow_many_descriptors();
+        self.check_options()?;
+        let place = self.place()?;
         if let Some(path) = &self.json {
             // Before the work, not after it.
             fs::write(path, "").map_err(|error| cannot_write(path, &error))?;
         }
-        let server = match self.target.contains("{port}") {
-            true => Some(self.start(&stop)?),
-            false => None,
+        let (server, address) = match place {
+            Place::Command(command) => {
+                let server = self.start(&command, &stop)?;
+                let address = server.address;
+                (Some(server), address)
+            }
+            Place::Running(address) => (None, address),
         };
-        let load = self.as_load(server.as_ref())?;
+        let load = self.as_load(address, server.as_ref());
         let mut display = Display::new(&load);
         let measurement = generator::run(&load, &stop, Some(&mut |told| display.tell(told)))?;
         display.clear();
         drop(server);
+        // First: a file that can't be written does not take it away.
+        show(&table(&load, &measurement));
         if let Some(path) = &self.json {
             write_json(path, &load, &measurement)?;
         }
-        show(&table(&load, &measurement));
         if measurement.interrupted {
             return Ok(ExitCode::from(130));
         }
@@ -176,16 +183,7 @@ impl Bench {
         })
     }
 
-    fn start(&self, stop: &AtomicBool) -> Result<Server, String> {
-        let command = CommandLine::parse(&self.target)?;
-        let budget = Budget {
-            connections: self.connections.max(256),
-            cpus: Vec::new(),
-        };
-        Server::start(&command, &budget, stop)
-    }
-
-    fn as_load(&self, server: Option<&Server>) -> Result<Load, String> {
+    fn check_options(&self) -> Result<(), String> {
         if self.duration.is_some() && self.requests.is_some() {
             return Err("say either --duration or --requests".to_owned());
         }
@@ -196,13 +194,29 @@ impl Bench {
                 self.threads, self.connections
             ));
         }
+        self.pid.map_or(Ok(()), check_pid)
+    }
+
+    fn place(&self) -> Result<Place, String> {
+        match self.target.contains("{port}") {
+            true => CommandLine::parse(&self.target).map(Place::Command),
+            false => resolve(&self.target).map(Place::Running),
+        }
+    }
+
+    fn start(&self, command: &CommandLine, stop: &AtomicBool) -> Result<Server, String> {
+        let budget = Budget {
+            connections: self.connections.max(256),
+            cpus: Vec::new(),
+        };
+        Server::start(command, &budget, stop)
+    }
+
+    fn as_load(&self, address: SocketAddr, server: Option<&Server>) -> Load {
         let duration = self.duration.unwrap_or(Duration::from_secs(10));
         let pipeline_default = if self.rate.is_some() { 1000 } else { 1 };
-        Ok(Load {
-            address: match server {
-                Some(server) => server.address,
-                None => resolve(&self.target)?,
-            },
+        Load {
+            address,
             protocol: self.protocol,
             workload: Workload {
                 keys: self.keys,
@@ -223,8 +237,15 @@ impl Bench {
             verify: self.verify,
             server_pid: self.pid.or(server.map(Server::pid)),
             cpus: Vec::new(),
-        })
+        }
     }
+}
+
+/// Where the server is.
+enum Place {
+    /// It is to be started.
+    Command(CommandLine),
+    Running(SocketAddr),
 }
 
 fn resolve(target: &str) -> Result<SocketAddr, String> {

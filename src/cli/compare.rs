@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use argh::FromArgs;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use speicher::bench::compare::conformance::Conformance;
 use speicher::bench::compare::scenario::{Extent, Plan, Scenario};
 use speicher::bench::compare::target::Target;
 use speicher::bench::compare::{self, Comparison, Pinning, Status};
@@ -35,7 +36,8 @@ use super::{show, trouble};
     error_code(0, "compared"),
     error_code(
         1,
-        "compared, but something went wrong with a target; the summary says what"
+        "compared, but something went wrong with a target, or it is no right server of\n\
+         the protocol; the summary says what"
     ),
     error_code(2, "not compared; standard error says why"),
     error_code(130, "interrupted; what was done so far is printed and written")
@@ -120,15 +122,14 @@ impl Compare {
             display.tell(&status);
         });
         display.clear();
-        self.write(&comparison)?;
+        // First: a file that can't be written does not take it away.
         show(&report::text(&comparison));
-        Ok(
-            match (comparison.interrupted, comparison.notes.is_empty()) {
-                (true, _) => ExitCode::from(130),
-                (false, true) => ExitCode::SUCCESS,
-                (false, false) => ExitCode::from(1),
-            },
-        )
+        self.write(&comparison)?;
+        Ok(match (comparison.interrupted, is_flawless(&comparison)) {
+            (true, _) => ExitCode::from(130),
+            (false, true) => ExitCode::SUCCESS,
+            (false, false) => ExitCode::from(1),
+        })
     }
 
     fn targets(&self) -> Result<(Vec<Target>, Vec<String>), String> {
@@ -180,17 +181,30 @@ impl Compare {
         }
     }
 
+    /// Writes what it can, and fails with a sentence for each file that it can't.
     fn write(&self, comparison: &Comparison) -> Result<(), String> {
+        let mut unwritten = Vec::new();
         for (path, text) in [
             (&self.html, report::page as fn(&Comparison) -> String),
             (&self.json, report::json),
         ] {
-            if let Some(path) = path {
-                fs::write(path, text(comparison)).map_err(|error| cannot_write(path, &error))?;
+            if let Some(path) = path
+                && let Err(error) = fs::write(path, text(comparison))
+            {
+                unwritten.push(cannot_write(path, &error));
             }
         }
-        Ok(())
+        match unwritten.is_empty() {
+            true => Ok(()),
+            false => Err(unwritten.join("; ")),
+        }
     }
+}
+
+/// Whether nothing went wrong with any target.
+fn is_flawless(comparison: &Comparison) -> bool {
+    let mut checked = comparison.targets.iter().map(|target| &target.conformance);
+    comparison.notes.is_empty() && !checked.any(|one| matches!(one, Conformance::Failed(_)))
 }
 
 /// Progress over the whole plan: a bar on a terminal, lines elsewhere.
@@ -225,6 +239,14 @@ impl Display {
             scenario,
             ..
         } = status;
+        let Some(round) = round else {
+            if self.is_terminal {
+                self.bar.set_message(format!("checking {target}"));
+            } else {
+                self.say(&format!("checking {target}"));
+            }
+            return;
+        };
         if self.is_terminal {
             self.bar
                 .set_message(format!("round {round}, {target}, {scenario}: {left} left"));

@@ -1,7 +1,5 @@
 //! A server that the kit has started.
 
-mod group;
-
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -16,8 +14,8 @@ use nix::sys::signal::{Signal, kill};
 
 use super::answer::without_controls;
 
-pub(crate) use group::Group;
-pub use group::kill_all;
+pub(crate) use crate::process_group::Group;
+pub use crate::process_group::kill_all;
 
 /// How long a server may take until it accepts connections.
 const START_TIMEOUT: Duration = Duration::from_secs(20);

@@ -329,6 +329,10 @@ fn mistakes_with_a_load_get_a_sentence() {
             &["127.0.0.1:1", "--duration", "1", "--requests", "1"],
             "either",
         ),
+        (
+            &["127.0.0.1:1", "--pid", "4294967295"],
+            "uses can't be read",
+        ),
         (&["no-such-program {port}"], "is it installed"),
         (&["false {port}"], "ended before it accepted"),
     ] {
@@ -338,4 +342,39 @@ fn mistakes_with_a_load_get_a_sentence() {
         assert_eq!(output.status.code(), Some(2), "{args:?}: {stderr}");
         assert!(stderr.contains(words), "{args:?}: {stderr}");
     }
+}
+
+#[test]
+fn a_mistake_with_the_options_leaves_the_file_of_an_earlier_run() {
+    let json = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench-earlier.json");
+    fs::write(&json, "earlier").expect("a file");
+    for mistake in [&["127.0.0.1:1", "--threads", "9"][..], &["nowhere"]] {
+        let output = speicher()
+            .arg("bench")
+            .args(mistake)
+            .arg("--json")
+            .arg(&json)
+            .output()
+            .expect("the program is there");
+        assert_eq!(output.status.code(), Some(2), "{mistake:?}");
+        let left = fs::read_to_string(&json).expect("it is there");
+        assert_eq!(left, "earlier", "{mistake:?}");
+    }
+}
+
+#[test]
+fn what_was_measured_is_shown_when_the_file_can_not_be_written() {
+    let program = env!("CARGO_BIN_EXE_speicher");
+    let output = speicher()
+        .args(["bench", &format!("{program} serve --port {{port}}")])
+        .args(["--requests", "1K", "--warmup", "0", "--json", "/dev/full"])
+        .output()
+        .expect("the program is there");
+    let (stdout, stderr) = (
+        String::from_utf8(output.stdout).expect("UTF-8"),
+        String::from_utf8(output.stderr).expect("UTF-8"),
+    );
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("name another file"), "{stderr}");
+    assert!(stdout.contains("p99"), "{stdout}");
 }

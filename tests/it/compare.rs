@@ -54,7 +54,7 @@ fn a_report_is_one_file_with_words_plots_figures_and_conditions() {
         "operations a second",
         "All figures",
         "Conditions",
-        "every MUST case passed",
+        "every MUST case passed, but those that start and stop a server were not run",
     ] {
         assert!(page.contains(words), "{words}");
     }
@@ -115,6 +115,53 @@ fn ctrl_c_ends_with_what_is_done_and_stops_every_server() {
     );
 }
 
+#[test]
+fn ctrl_c_is_heard_while_it_is_checked_that_a_target_is_right() {
+    let mark = "31.5678s";
+    let mut compare = speicher();
+    compare
+        .args(["compare", "--only", "--scenarios", "request", "--target"])
+        .arg(target("one", &format!("--idle-timeout {mark}")))
+        .args(["--target", &target("two", "")])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = compare.spawn().expect("the program is there");
+    let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
+    let mut lines = stderr.lines().map_while(Result::ok);
+    assert_eq!(lines.next().as_deref(), Some("checking one"));
+    send_signal("INT", &child.id().to_string());
+    assert!(
+        lines.all(|line| line.starts_with("checking")),
+        "no round begins"
+    );
+    let output = child.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(130));
+    assert!(!runs(mark), "no server is left");
+}
+
+/// What a wrapper starts is no child of compare, and takes no signal that only
+/// the wrapper gets.
+#[test]
+fn a_server_behind_a_wrapper_is_stopped_with_it() {
+    let mark = "31.4321s";
+    let program = env!("CARGO_BIN_EXE_speicher");
+    let wrapped = |name: &str| {
+        format!(
+            "{name}=speicher:sh -c '\"$0\" serve --idle-timeout {mark} --port {{port}} & wait' \
+             {program}"
+        )
+    };
+    let output = speicher()
+        .args(["compare", "--only", "--rounds", "1"])
+        .args(["--scenarios", "request"])
+        .args(["--target", &wrapped("one"), "--target", &wrapped("two")])
+        .output()
+        .expect("the program is there");
+    let stdout = String::from_utf8(output.stdout).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(0), "{stdout}");
+    wait_until("no server is left", || !runs(mark));
+}
+
 /// A target that dies in the middle does not end the comparison.
 #[test]
 fn a_target_that_fails_is_named_and_the_others_are_compared() {
@@ -154,6 +201,7 @@ fn a_target_that_is_wrong_is_said_to_be_before_its_speed_is() {
         .output()
         .expect("the program is there");
     let stdout = String::from_utf8(output.stdout).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(1), "{stdout}");
     let said = "wrong fails 2 of the protocol's MUST cases, so its speed is not comparable: ";
     assert!(stdout.contains(said), "{stdout}");
     assert!(stdout.contains("store/rst-removes-everything"), "{stdout}");

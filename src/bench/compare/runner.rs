@@ -27,6 +27,10 @@ const CONNECTIONS_MIN: usize = 256;
 /// A target that fails so often is not asked any more.
 const FAILURES_MAX: usize = 3;
 
+/// Connections that a server has before its memory is looked at: the first ones
+/// cost what is needed once.
+const CONNECTIONS_FIRST: usize = 50;
+
 /// How long a server's memory may take to settle.
 const SETTLE: Duration = Duration::from_millis(100);
 
@@ -36,6 +40,8 @@ pub(super) struct Runner<'a> {
     stop: &'a AtomicBool,
     failures: Vec<usize>,
     begun: Instant,
+    /// When the rounds began, after the targets were checked.
+    rounds_begun: Instant,
     /// Of the time that all is expected to take.
     expected: Duration,
     expected_so_far: Duration,
@@ -57,11 +63,13 @@ impl<'a> Runner<'a> {
             comparison,
             stop,
             begun: Instant::now(),
+            rounds_begun: Instant::now(),
         }
     }
 
     pub(super) fn run(mut self, status: &mut dyn FnMut(Status<'_>)) -> Comparison {
-        self.check_conformance();
+        self.check_conformance(status);
+        self.rounds_begun = Instant::now();
         let groups = self.comparison.plan.groups.clone();
         for round in 0..self.comparison.plan.rounds {
             let mut order: Vec<usize> = (0..self.targets.len()).collect();
@@ -107,23 +115,30 @@ impl<'a> Runner<'a> {
         let left = self.expected.saturating_sub(self.expected_so_far);
         // What it took so far corrects the estimate once it says something.
         let pace = match share > 0.05 {
-            true => self.begun.elapsed().as_secs_f64() / self.expected_so_far.as_secs_f64(),
+            true => self.rounds_begun.elapsed().as_secs_f64() / self.expected_so_far.as_secs_f64(),
             false => 1.0,
         };
         status(Status {
             share,
             left: left.mul_f64(pace),
-            round: round + 1,
+            round: Some(round + 1),
             target: &self.targets[target].name,
             scenario: group.first().map_or("", |step| step.scenario.name()),
         });
     }
 
-    fn check_conformance(&mut self) {
+    fn check_conformance(&mut self, status: &mut dyn FnMut(Status<'_>)) {
         for (index, target) in self.targets.iter().enumerate() {
             if target.protocol != Protocol::Speicher || self.is_stopped() {
                 continue;
             }
+            status(Status {
+                share: 0.0,
+                left: self.expected,
+                round: None,
+                target: &target.name,
+                scenario: "",
+            });
             let outcome = match &target.origin {
                 // What it holds belongs to somebody, and the cases remove it.
                 Origin::Running(_) => Conformance::NotChecked(
@@ -131,7 +146,7 @@ impl<'a> Runner<'a> {
                 ),
                 Origin::Command(command) => {
                     match Server::start(command, &self.budget(target, CONNECTIONS_MIN), self.stop) {
-                        Ok(server) => conformance::check(server.address),
+                        Ok(server) => conformance::check(server.address, self.stop),
                         Err(sentence) => Conformance::NotChecked(sentence),
                     }
                 }
@@ -274,11 +289,23 @@ impl<'a> Runner<'a> {
             Scenario::MemoryEntries => true,
             _ => return Ok(None),
         };
-        let before = load.server_pid.and_then(rss_bytes);
-        let Some((pid, before)) = load.server_pid.zip(before) else {
+        let Some(pid) = load.server_pid else {
             return Ok(Some(None));
         };
+        let resident = || {
+            rss_bytes(pid).ok_or_else(|| {
+                let name = step.scenario.name();
+                format!("{name}: its memory can't be read; it may have ended")
+            })
+        };
         let mut idle = Idle::none();
+        let mut idle_before = 0;
+        if !is_entries {
+            idle.grow_to(load, CONNECTIONS_FIRST, self.stop);
+            idle_before = idle.count();
+            thread::sleep(SETTLE);
+        }
+        let before = resident()?;
         let count = if is_entries {
             if !load.protocol.has_entries() {
                 return Ok(Some(None));
@@ -286,11 +313,20 @@ impl<'a> Runner<'a> {
             generator::fill(load, self.stop)?;
             step.keys as usize
         } else {
-            idle.grow_to(load, step.idle, self.stop);
-            idle.count()
+            idle.grow_to(load, idle_before + step.idle, self.stop);
+            idle.count() - idle_before
         };
         thread::sleep(SETTLE);
-        let after = rss_bytes(pid).unwrap_or(before);
+        if self.is_stopped() {
+            return Ok(Some(None));
+        }
+        let after = resident()?;
+        if count == 0 {
+            return Err(format!(
+                "{}: it took no connection beside the first {idle_before}",
+                step.scenario.name()
+            ));
+        }
         let bytes = after.saturating_sub(before) as f64;
         Ok(Some(Some(Point {
             target: index,
@@ -298,8 +334,8 @@ impl<'a> Runner<'a> {
             scenario: step.scenario,
             x: step.x,
             measurement: None,
-            bytes_each: Some(bytes / count.max(1) as f64),
-            idle: idle.count(),
+            bytes_each: Some(bytes / count as f64),
+            idle: idle.count() - idle_before,
         })))
     }
 

@@ -9,6 +9,9 @@ use serde::Serialize;
 /// The most threads of the generator, unless it is told otherwise.
 const THREADS_MAX: usize = 8;
 
+/// The most rounds of `growth`.
+pub(in crate::bench) const GROWTH_ROUNDS_MAX: usize = 3;
+
 /// One question that a comparison answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -68,6 +71,14 @@ impl Scenario {
             Self::MemoryConnections | Self::MemoryEntries => "memory",
             Self::GrowthKeys | Self::GrowthConnections | Self::GrowthValues => "growth",
         }
+    }
+
+    /// Whether its figure is a rate, and not a latency or a size.
+    pub fn is_rate(self) -> bool {
+        !matches!(
+            self,
+            Self::Latency | Self::MemoryConnections | Self::MemoryEntries
+        )
     }
 
     /// What is done, in words.
@@ -304,9 +315,8 @@ impl Plan {
     /// Rounds of a scenario: curves with many servers are drawn from fewer.
     pub(super) fn rounds_of(&self, scenario: Scenario) -> usize {
         match scenario {
-            Scenario::MemoryConnections | Scenario::MemoryEntries => self.rounds.min(3),
             Scenario::GrowthKeys | Scenario::GrowthConnections | Scenario::GrowthValues => {
-                self.rounds.min(3)
+                self.rounds.min(GROWTH_ROUNDS_MAX)
             }
             _ => self.rounds,
         }

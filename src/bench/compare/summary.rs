@@ -29,7 +29,8 @@ pub struct Cell {
     /// The ratio to the first target in each round; of latencies, that of the
     /// p99.
     pub to_first: Option<Verdict>,
-    /// The median ratio to the echo that moves bytes in the same way.
+    /// The median ratio of the rate to that of the echo that moves bytes in the
+    /// same way.
     pub of_floor: Option<f64>,
     /// Percentiles of all rounds' latencies, in nanoseconds.
     pub latency_ns: Percentiles,
@@ -119,7 +120,10 @@ fn cell(comparison: &Comparison, scenario: Scenario, x: f64, target: usize) -> O
         (!values.is_empty()).then(|| median(&values))
     };
     let floor = comparison.targets[target].floor;
-    let to_floor = floor.map(ratios).filter(|ratios| !ratios.is_empty());
+    let to_floor = floor
+        .filter(|_| scenario.is_rate())
+        .map(ratios)
+        .filter(|ratios| !ratios.is_empty());
     let to_first = (target > 0).then(|| ratios(0));
     Some(Cell {
         scenario,

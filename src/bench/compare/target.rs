@@ -19,8 +19,9 @@ pub struct Target {
     pub origin: Origin,
     /// The most connections that it can be told to serve.
     pub connections_max: usize,
-    /// The echo that moves bytes in the same way, by its name.
-    pub floor: &'static str,
+    /// The echo that moves bytes in the same way, by its name; none if no echo
+    /// does, or it is one itself.
+    pub floor: Option<&'static str>,
     /// What its program says of its version.
     pub version: Option<String>,
 }
@@ -94,7 +95,11 @@ impl Target {
             protocol,
             origin,
             connections_max: usize::MAX,
-            floor: "echo-epoll",
+            floor: match protocol {
+                Protocol::Speicher | Protocol::Memcached => Some("echo-epoll"),
+                // Redis executes on one thread, and each echo uses all cores.
+                Protocol::Resp | Protocol::Echo => None,
+            },
             version: None,
         }
     }
@@ -145,7 +150,7 @@ impl Target {
         ];
         Self {
             connections_max: most,
-            floor,
+            floor: Some(floor),
             ..Self::of_this_program(model.name(), Protocol::Speicher, &words)
         }
     }
@@ -214,12 +219,13 @@ mod tests {
             (target.name.as_str(), target.protocol),
             ("r", Protocol::Resp)
         );
+        assert_eq!(target.floor, None);
         assert_eq!(target.shown(), "redis-server --port {port} --save ''");
         let target = Target::parse("s=speicher@127.0.0.1:7000").expect("an address");
         assert_eq!(target.shown(), "was running on 127.0.0.1:7000");
         assert_eq!(
             Target::parse("threads").expect("built in").floor,
-            "echo-threads"
+            Some("echo-threads")
         );
         for wrong in [
             "nobody",

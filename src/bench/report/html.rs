@@ -9,7 +9,7 @@ use super::plot::{Axis, Bar, Line, Scale, bars, lines};
 use super::{HEADER, figure, json, rows, words};
 use crate::bench::compare::Comparison;
 use crate::bench::compare::conformance::Conformance;
-use crate::bench::compare::scenario::Scenario;
+use crate::bench::compare::scenario::{GROWTH_ROUNDS_MAX, Scenario};
 use crate::bench::compare::summary::{Cell, cells, cpu_split};
 use crate::bench::figures;
 
@@ -63,6 +63,11 @@ fn series_style(comparison: &Comparison) -> String {
 
 fn how_to_read(comparison: &Comparison) -> Markup {
     let plan = &comparison.plan;
+    let grows = plan
+        .groups
+        .iter()
+        .flatten()
+        .any(|step| step.scenario.name() == Scenario::GrowthKeys.name());
     let budget = match (
         comparison.pinning.servers.len(),
         comparison.pinning.generator.len(),
@@ -78,7 +83,9 @@ fn how_to_read(comparison: &Comparison) -> Markup {
     html! {
         p {
             "The same requests went to each server in turn, in " (plan.rounds)
-            " interleaved rounds (A B C, then C B A), with a fresh server each time. " (budget) " "
+            " interleaved rounds (A B C, then C B A)"
+            @if grows { ", those of growth in " (plan.rounds.min(GROWTH_ROUNDS_MAX)) }
+            ", with a fresh server each time. " (budget) " "
             "80 % of the requests are GETs; keys are chosen evenly. A figure is the median over rounds; its "
             "interval holds the true median in 19 of 20 comparisons. Where the interval of a ratio reaches "
             "within 2 % of 1, the rounds show no difference. "
@@ -113,6 +120,10 @@ fn plots(comparison: &Comparison, cells: &[Cell]) -> Markup {
         ] {
             @if scenarios.iter().any(|scenario| !of(*scenario).is_empty()) {
                 h2 { (heading) }
+                @if heading == "Memory" {
+                    p { "The threads model starts its workers when it starts, so that they are in nobody's figure: a "
+                        "connection there costs what comes on top. In the other servers all of it is counted." }
+                }
                 @for scenario in scenarios.iter().filter(|scenario| !of(**scenario).is_empty()) {
                     (bar_plot(comparison, *scenario, &of(*scenario)))
                 }
@@ -320,9 +331,10 @@ fn full_table(comparison: &Comparison) -> Markup {
     html! {
         h2 { "All figures" }
         p { "Ratios are to " (comparison.targets.first().map_or("nobody", |first| first.name.as_str()))
-            ", and of latencies those of the p99, where less is better. \"Of floor\" is the ratio to the echo of "
-            "the same way of moving bytes. Percentiles are of the latencies of all rounds, merged; those of a "
-            "closed loop say how long its queue is." }
+            ", and of latencies those of the p99, where less is better. \"Of floor\" is the ratio of the rate to that "
+            "of the echo of the same way of moving bytes. Percentiles are of the latencies of all rounds, merged; those of a "
+            "closed loop say how long its queue is. The figure of a latency is another one: the median of the "
+            "p99s of single rounds." }
         div.scroll {
             table {
                 tr { @for name in HEADER { th { (name) } } }
@@ -337,7 +349,9 @@ fn conditions(comparison: &Comparison) -> Markup {
     let checked = |conformance: &Conformance| match conformance {
         Conformance::NotApplicable => "another protocol".to_owned(),
         Conformance::NotChecked(why) => format!("not checked: {why}"),
-        Conformance::Passed => "every MUST case passed".to_owned(),
+        Conformance::Passed => {
+            "every MUST case passed, but those that start and stop a server were not run".to_owned()
+        }
         Conformance::Failed(cases) => format!("failed: {}", cases.join("; ")),
     };
     html! {
@@ -349,9 +363,9 @@ fn conditions(comparison: &Comparison) -> Markup {
             ". " (machine.system) ", Linux " (machine.kernel) ". Loopback. Before it began, "
             (machine.load_before) " processes wanted to run. It took "
             (format!("{:.0}", comparison.seconds)) " s; each load ran for "
-            (format!("{:.1}", comparison.plan.time.as_secs_f64())) " s after "
-            (format!("{:.1}", comparison.plan.warmup.as_secs_f64())) " s that do not count, from "
-            (comparison.plan.threads) " thread of the generator."
+            (format!("{:.2}", comparison.plan.time.as_secs_f64())) " s after "
+            (format!("{:.2}", comparison.plan.warmup.as_secs_f64())) " s that do not count, from "
+            (comparison.plan.threads) (if comparison.plan.threads == 1 { " thread" } else { " threads" }) " of the generator."
         }
         div.scroll {
             table {

@@ -1,8 +1,9 @@
-//! Process groups that end with the kit.
+//! Process groups that end with this program.
 //!
-//! What a shell command starts is in a group of its own, so that all of it can
-//! be ended. A Ctrl-C on the terminal therefore reaches only the kit, which has
-//! to pass it on: that is what the list of groups is for.
+//! What a command of somebody else starts is in a group of its own, so that all
+//! of it can be ended, wrapper scripts included. A Ctrl-C on the terminal
+//! therefore reaches only this program, which has to pass it on: that is what
+//! the list of groups is for.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -12,6 +13,7 @@ use nix::unistd::Pid;
 static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
 /// A group of processes. Dropped, it is killed.
+#[derive(Debug)]
 pub(crate) struct Group(Pid);
 
 impl Group {
@@ -42,8 +44,8 @@ impl Drop for Group {
     }
 }
 
-/// Kills every process that the kit has started. For a handler of signals,
-/// before it ends the kit.
+/// Kills every process that this program has started and that still runs. For a
+/// handler of signals, before it ends the program.
 pub fn kill_all() {
     for pid in running().drain(..) {
         let _ = killpg(pid, Signal::SIGKILL);
