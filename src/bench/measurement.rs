@@ -123,6 +123,8 @@ pub(super) struct Tally {
     pub(super) latencies: Histogram<u64>,
     /// Replies that count.
     pub(super) operations: u64,
+    /// All replies, of the warm-up too.
+    pub(super) replies: u64,
     pub(super) misses: u64,
     pub(super) bytes_sent: u64,
     pub(super) bytes_received: u64,
@@ -146,6 +148,7 @@ impl Tally {
         Self {
             latencies: latencies(),
             operations: 0,
+            replies: 0,
             misses: 0,
             bytes_sent: 0,
             bytes_received: 0,
@@ -164,6 +167,7 @@ impl Tally {
     pub(super) fn merge(&mut self, other: Self) {
         self.latencies += &other.latencies;
         self.operations += other.operations;
+        self.replies += other.replies;
         self.misses += other.misses;
         self.bytes_sent += other.bytes_sent;
         self.bytes_received += other.bytes_received;

@@ -342,6 +342,7 @@ impl<'a> Driver<'a> {
             },
         );
         self.unanswered -= answered;
+        tally.replies += answered as u64;
         if answered > 0 {
             self.progress_ns = now_ns;
             if was_full {
