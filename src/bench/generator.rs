@@ -117,7 +117,7 @@ const MOMENT: Duration = Duration::from_millis(250);
 /// Runs the load. `stop` ends it early, with what is done so far; `progress` hears about it four times a second.
 ///
 /// Fails with a sentence when no connection can be made, or the keys can't be
-/// set. What goes wrong later is in the [`Measurement`].
+/// set, unless it is stopped meanwhile: then the measurement is an empty one. What goes wrong later is in the [`Measurement`].
 pub fn run(
     load: &Load,
     stop: &AtomicBool,
@@ -130,7 +130,11 @@ pub fn run(
     let progress = progress.unwrap_or(&mut ignore);
     if (load.fill || load.verify) && load.protocol.has_entries() {
         progress(Progress::Filling);
-        fill::fill(load, &values, written.as_ref(), stop)?;
+        match fill::fill(load, &values, written.as_ref(), stop) {
+            // Who stopped it may have stopped the server too.
+            Err(_) if stop.load(Ordering::Relaxed) => {}
+            filled => filled?,
+        }
     }
     let run = Run {
         load,
@@ -194,7 +198,7 @@ impl Run<'_> {
             for told in is_ready.iter().take(drivers.len()) {
                 connected += told?;
             }
-            if connected == 0 {
+            if connected == 0 && !self.stop.load(Ordering::Relaxed) {
                 return Err(self.nobody_there());
             }
             let mut server = self.load.server_pid.and_then(ServerMeter::before_load);
