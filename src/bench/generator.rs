@@ -27,7 +27,7 @@ use nix::unistd::Pid;
 use serde::Serialize;
 
 use super::measurement::{Measurement, Tally, latencies};
-use super::process::ProcessUse;
+use super::process::ServerMeter;
 use super::protocol::Protocol;
 use super::workload::{Values, Workload, Written};
 use connection::Connection;
@@ -117,7 +117,7 @@ const MOMENT: Duration = Duration::from_millis(250);
 /// Runs the load. `stop` ends it early, with what is done so far; `progress` hears about it four times a second.
 ///
 /// Fails with a sentence when no connection can be made, or the keys can't be
-/// set. What goes wrong later is in the [`Measurement`].
+/// set, unless it is stopped meanwhile: then the measurement is an empty one. What goes wrong later is in the [`Measurement`].
 pub fn run(
     load: &Load,
     stop: &AtomicBool,
@@ -130,7 +130,11 @@ pub fn run(
     let progress = progress.unwrap_or(&mut ignore);
     if (load.fill || load.verify) && load.protocol.has_entries() {
         progress(Progress::Filling);
-        fill::fill(load, &values, written.as_ref(), stop)?;
+        match fill::fill(load, &values, written.as_ref(), stop) {
+            // Who stopped it may have stopped the server too.
+            Err(_) if stop.load(Ordering::Relaxed) => {}
+            filled => filled?,
+        }
     }
     let run = Run {
         load,
@@ -187,18 +191,22 @@ impl Run<'_> {
                     outcome
                 }));
             }
+            // The drivers have the only ones left: when the last has ended, in
+            // whatever way, nobody waits for it.
+            drop((ready, done));
             let mut connected = 0;
             for told in is_ready.iter().take(drivers.len()) {
                 connected += told?;
             }
-            if connected == 0 {
+            if connected == 0 && !self.stop.load(Ordering::Relaxed) {
                 return Err(self.nobody_there());
             }
+            let mut server = self.load.server_pid.and_then(ServerMeter::before_load);
             let window = Window::from_now(self.load);
             for start in &starts {
                 let _ = start.send(window);
             }
-            let server = self.watch(window, &is_done, progress);
+            self.watch(window, &is_done, server.as_mut(), progress);
             let outcomes: Vec<_> = drivers
                 .into_iter()
                 .filter_map(|driver| driver.join().expect("a driver does not panic"))
@@ -218,41 +226,48 @@ impl Run<'_> {
         }
     }
 
-    /// Waits until the drivers are done and tells of progress meanwhile; what the server has
-    /// used at the begin and at the end.
+    /// Waits until the drivers are done, tells of progress meanwhile, and has
+    /// the server's meter read at the begin and at the end.
     fn watch(
         &self,
         window: Window,
         is_done: &mpsc::Receiver<()>,
+        mut server: Option<&mut ServerMeter>,
         progress: &mut dyn FnMut(Progress<'_>),
-    ) -> Option<(ProcessUse, ProcessUse)> {
-        let server = || self.load.server_pid.and_then(ProcessUse::of);
-        progress(Progress::WarmingUp);
-        thread::sleep(window.until_begin());
-        let (before, mut after) = (server(), None);
-        let begun = Instant::now();
-        let mut told = begun;
+    ) {
         let mut running = self.load.threads;
-        let mut seen = 0;
+        let wait = |running: &mut usize, patience| match is_done.recv_timeout(patience) {
+            Ok(()) => *running -= 1,
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => *running = 0,
+        };
+        progress(Progress::WarmingUp);
+        while running > 0 && !window.until_begin().is_zero() {
+            wait(&mut running, window.until_begin());
+        }
+        if let Some(server) = &mut server {
+            server.begin();
+        }
+        let begun = Instant::now();
+        let (mut told, mut seen) = (begun, 0);
         while running > 0 {
             let patience = match window.until_end() {
-                Some(left) if after.is_none() => left.min(MOMENT),
+                Some(left) if !left.is_zero() => left.min(MOMENT),
                 _ => MOMENT,
             };
-            match is_done.recv_timeout(patience) {
-                Ok(()) => running -= 1,
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => running = 0,
-            }
-            if after.is_none() && window.until_end().is_some_and(|left| left.is_zero()) {
-                after = server();
+            wait(&mut running, patience);
+            let is_over = window.until_end().is_some_and(|left| left.is_zero());
+            if let Some(server) = server.as_mut().filter(|_| is_over) {
+                server.end();
             }
             if told.elapsed() >= MOMENT && running > 0 {
                 seen += self.tell(begun.elapsed(), told.elapsed(), seen, progress);
                 told = Instant::now();
             }
         }
-        before.zip(after.or_else(server))
+        if let Some(server) = server {
+            server.end();
+        }
     }
 
     /// Tells of the last moment, and how many replies came in it.
@@ -287,20 +302,20 @@ impl Run<'_> {
         &self,
         window: Window,
         outcomes: Vec<(Tally, Vec<Connection>)>,
-        server: Option<(ProcessUse, ProcessUse)>,
+        server: Option<ServerMeter>,
     ) -> Measurement {
         let mut total = Tally::new();
-        for (tally, connections) in outcomes {
+        let mut connections = Vec::new();
+        for (tally, of_thread) in outcomes {
             total.merge(tally);
-            // Only now: what the server counts for a connection is not to end
-            // before it has been read.
-            drop(connections);
+            connections.push(of_thread);
         }
+        let server = server.and_then(|meter| meter.after_load(total.operations, total.replies));
+        // Only now: what the server keeps for a connection is not to end before
+        // it has been read.
+        drop(connections);
         let load = self.load;
         let seconds = window.seconds(load, &total);
-        let server = load.server_pid.zip(server);
-        let server =
-            server.map(|(pid, (before, after))| after.since(&before, total.operations, pid));
         let mut measurement = Measurement::new(total, seconds, load.threads, load.rate, server);
         measurement.interrupted = self.stop.load(Ordering::Relaxed);
         measurement
@@ -327,4 +342,53 @@ pub(super) fn pin(cpus: &[usize]) -> Result<(), String> {
         .try_for_each(|cpu| set.set(*cpu))
         .and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
     pinned.map_err(|error| format!("can't run on the CPUs {cpus:?} ({error}); name others"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::workload::ValueSizes;
+
+    /// The values that the load is given here are shorter than those it asks
+    /// for, which no caller can bring about.
+    #[test]
+    fn a_driver_that_dies_ends_the_run() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let (ended, is_ended) = mpsc::channel::<()>();
+        let run = thread::spawn(move || {
+            let _ended = ended;
+            let workload = Workload {
+                value_sizes: ValueSizes::one(1 << 20),
+                get_percent: 0,
+                ..Workload::default()
+            };
+            let load = Load {
+                address,
+                protocol: Protocol::Speicher,
+                workload,
+                connections: 2,
+                pipeline: 1,
+                threads: 2,
+                rate: None,
+                length: Length::Time(Duration::from_secs(1)),
+                warmup: Duration::ZERO,
+                fill: false,
+                verify: false,
+                server_pid: None,
+                cpus: Vec::new(),
+            };
+            let run = Run {
+                load: &load,
+                values: &Values::new(&Workload::default()),
+                written: None,
+                stop: &AtomicBool::new(false),
+                moment: None,
+            };
+            run.run(&mut |_| {}).map(drop)
+        });
+        let waited = is_ended.recv_timeout(Duration::from_secs(20));
+        assert_eq!(waited, Err(RecvTimeoutError::Disconnected), "it hangs");
+        assert!(run.join().is_err(), "the driver's panic is not hidden");
+    }
 }

@@ -123,6 +123,8 @@ pub(super) struct Tally {
     pub(super) latencies: Histogram<u64>,
     /// Replies that count.
     pub(super) operations: u64,
+    /// All replies, of the warm-up too.
+    pub(super) replies: u64,
     pub(super) misses: u64,
     pub(super) bytes_sent: u64,
     pub(super) bytes_received: u64,
@@ -133,8 +135,12 @@ pub(super) struct Tally {
     pub(super) late_generator: u64,
     /// Of an open loop: requests that never left.
     pub(super) unsent: u64,
+    /// Of these: requests for which no connection was left.
+    pub(super) unsent_unconnected: u64,
     /// When the last reply that counts came, in nanoseconds.
     pub(super) last_reply_ns: u64,
+    /// When it sent no more and only waited for replies, in nanoseconds.
+    pub(super) ended_ns: u64,
     pub(super) used: ThreadUse,
     /// For how long `used` was counted.
     pub(super) elapsed: Duration,
@@ -146,6 +152,7 @@ impl Tally {
         Self {
             latencies: latencies(),
             operations: 0,
+            replies: 0,
             misses: 0,
             bytes_sent: 0,
             bytes_received: 0,
@@ -153,7 +160,9 @@ impl Tally {
             late_connection: 0,
             late_generator: 0,
             unsent: 0,
+            unsent_unconnected: 0,
             last_reply_ns: 0,
+            ended_ns: 0,
             used: ThreadUse::default(),
             elapsed: Duration::ZERO,
             stopped_answering: None,
@@ -164,6 +173,7 @@ impl Tally {
     pub(super) fn merge(&mut self, other: Self) {
         self.latencies += &other.latencies;
         self.operations += other.operations;
+        self.replies += other.replies;
         self.misses += other.misses;
         self.bytes_sent += other.bytes_sent;
         self.bytes_received += other.bytes_received;
@@ -171,6 +181,8 @@ impl Tally {
         self.late_connection += other.late_connection;
         self.late_generator += other.late_generator;
         self.unsent += other.unsent;
+        self.unsent_unconnected += other.unsent_unconnected;
+        self.ended_ns = self.ended_ns.max(other.ended_ns);
         self.last_reply_ns = self.last_reply_ns.max(other.last_reply_ns);
         self.used.running += other.used.running;
         self.used.waiting += other.used.waiting;
@@ -196,11 +208,12 @@ pub struct Measurement {
     /// Percentiles of the time from a request to its reply, in nanoseconds. Of an open
     /// loop it begins when the request was due.
     pub latency_ns: Percentiles,
-    /// GETs that found nothing.
+    /// Of these, GETs that found nothing.
     pub misses: u64,
-    /// Bytes of requests.
+    /// Bytes of requests that left in that time.
     pub bytes_sent: u64,
-    /// Bytes of replies.
+    /// Bytes of replies that came in that time, or of an open loop and of counted
+    /// requests until the last came.
     pub bytes_received: u64,
     /// What went wrong.
     pub errors: Errors,
@@ -210,7 +223,8 @@ pub struct Measurement {
     pub late_connection: u64,
     /// Open loop: requests that left as late although a connection was free.
     pub late_generator: u64,
-    /// Open loop: requests that were due and never left.
+    /// Open loop: requests that were due and never left, to the planned end if
+    /// no connection was left.
     pub unsent: u64,
     /// What the generator used.
     pub generator: GeneratorUse,
@@ -286,11 +300,11 @@ impl Measurement {
             interrupted: false,
             histogram: tally.latencies,
         };
-        measurement.generator.bottleneck = measurement.bottleneck();
+        measurement.generator.bottleneck = measurement.bottleneck(tally.unsent_unconnected);
         measurement
     }
 
-    fn bottleneck(&self) -> Option<String> {
+    fn bottleneck(&self, unconnected: u64) -> Option<String> {
         let GeneratorUse {
             threads,
             cpu_share,
@@ -321,7 +335,7 @@ impl Measurement {
             });
         }
         let due = self.operations + self.unsent + self.errors.total();
-        let missed = self.late_generator + self.unsent_by_generator();
+        let missed = self.late_generator + self.unsent_by_generator(unconnected);
         let share = missed as f64 / due.max(1) as f64;
         (share > LATE_SHARE_MAX).then(|| {
             format!(
@@ -335,9 +349,9 @@ impl Measurement {
 
     /// What never left waited for a connection if nearly all that was late
     /// did, and for the generator otherwise.
-    fn unsent_by_generator(&self) -> u64 {
+    fn unsent_by_generator(&self, unconnected: u64) -> u64 {
         if self.late_generator >= self.late_connection {
-            self.unsent
+            self.unsent - unconnected
         } else {
             0
         }

@@ -8,46 +8,63 @@ use nix::time::ClockId;
 use nix::unistd::Pid;
 use serde::Serialize;
 
-/// What a process has used since it began.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct ProcessUse {
-    cpu: Duration,
-    switches: u64,
+/// Processor time of all threads of a process since it began, those that have
+/// ended among them, to the nanosecond; `None` when there is no such process,
+/// or no right to ask. Takes no longer for a process with many threads.
+pub(super) fn cpu(pid: u32) -> Option<Duration> {
+    let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(pid.try_into().ok()?)).ok()?;
+    let nanoseconds = clock.now().ok()?.num_nanoseconds();
+    Some(Duration::from_nanos(nanoseconds.try_into().ok()?))
 }
 
-impl ProcessUse {
-    /// Asks the kernel; `None` when there is no such process, or no right to
+/// Reads what a server uses while a load is put on it. What is to be read of
+/// each of its threads is read before the load and after it: ten thousand
+/// threads take their time, which would be missing in the measured one.
+pub(super) struct ServerMeter {
+    pid: u32,
+    switches: u64,
+    begin: Option<Duration>,
+    end: Option<Duration>,
+}
+
+impl ServerMeter {
+    /// Before the load; `None` when there is no such process, or no right to
     /// ask.
-    pub(super) fn of(pid: u32) -> Option<Self> {
-        let clock = ClockId::pid_cpu_clock_id(Pid::from_raw(pid.try_into().ok()?)).ok()?;
-        let nanoseconds = clock.now().ok()?.num_nanoseconds();
+    pub(super) fn before_load(pid: u32) -> Option<Self> {
         Some(Self {
-            // To the nanosecond, and with the threads that have ended.
-            cpu: Duration::from_nanos(nanoseconds.try_into().ok()?),
+            pid,
             switches: switches(pid)?,
+            begin: None,
+            end: None,
         })
     }
 
-    /// Processor time of all its threads.
-    pub(super) fn cpu(&self) -> Duration {
-        self.cpu
+    /// The measured time begins.
+    pub(super) fn begin(&mut self) {
+        self.begin = cpu(self.pid);
     }
 
-    /// What it used from `earlier` until now, for so many operations.
-    pub(super) fn since(&self, earlier: &Self, operations: u64, pid: u32) -> ServerUse {
-        let operations = operations.max(1) as f64;
-        let cpu = self.cpu.saturating_sub(earlier.cpu);
-        ServerUse {
+    /// The measured time ends, unless it has already.
+    pub(super) fn end(&mut self) {
+        self.end = self.end.or_else(|| cpu(self.pid));
+    }
+
+    /// After the load, of which `operations` were measured and `replies` came in
+    /// all, while its connections are still open: what the server keeps for
+    /// each is to be counted.
+    pub(super) fn after_load(&self, operations: u64, replies: u64) -> Option<ServerUse> {
+        let cpu = self.end?.saturating_sub(self.begin?);
+        let switches = switches(self.pid)?.saturating_sub(self.switches);
+        Some(ServerUse {
             cpu_seconds: cpu.as_secs_f64(),
-            cpu_us_per_operation: cpu.as_secs_f64() * 1e6 / operations,
-            switches_per_operation: self.switches.saturating_sub(earlier.switches) as f64
-                / operations,
-            rss_bytes: rss_bytes(pid).unwrap_or(0),
-        }
+            cpu_us_per_operation: cpu.as_secs_f64() * 1e6 / operations.max(1) as f64,
+            switches_per_operation: switches as f64 / replies.max(1) as f64,
+            rss_bytes: rss_bytes(self.pid)?,
+        })
     }
 }
 
-/// What a server used while it was measured.
+/// What a server used while it was measured./// What a server used while it was measured.
 #[derive(Clone, Debug, Serialize)]
 pub struct ServerUse {
     /// Processor time of all its threads, in seconds.
@@ -55,8 +72,8 @@ pub struct ServerUse {
     /// The same in microseconds, for each operation.
     pub cpu_us_per_operation: f64,
     /// How often one of its threads was taken off a processor, by waiting or
-    /// by force, for each operation. Of threads that ended meanwhile it is
-    /// not known.
+    /// by force, for each reply of the whole load, warm-up and all. Of threads
+    /// that ended meanwhile it is not known.
     pub switches_per_operation: f64,
     /// Resident memory at the end, in bytes.
     pub rss_bytes: u64,

@@ -308,6 +308,14 @@ mod tests {
             (Protocol::Speicher, &b"\xff\xff\xff\xff{}"[..]),
             (Protocol::Speicher, b"\0\0\0\x02[]"),
             (Protocol::Speicher, b"\0\0\0\x13{\"status_code\":999}"),
+            (
+                Protocol::Speicher,
+                b"\0\0\0\x1b{\"status_code\":200,\"value\":",
+            ),
+            (
+                Protocol::Speicher,
+                b"\0\0\0\x1c{\"status_code\":200,\"value\":}",
+            ),
             (Protocol::Resp, b"HTTP/1.1 400 Bad Request\r\n"),
             (Protocol::Resp, b"$x\r\n"),
             (Protocol::Memcached, b"VALUE key\r\n"),

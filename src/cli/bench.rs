@@ -7,7 +7,7 @@ use std::fs;
 use std::io::{IsTerminal, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use argh::FromArgs;
@@ -31,6 +31,9 @@ use table::table;
 
 /// Errors, or replies that never came.
 const EXIT_ERRORS: u8 = 1;
+
+/// A signal ended it early: 128 and SIGINT's number.
+const EXIT_INTERRUPTED: u8 = 130;
 
 /// Put a load on a server and measure it: a closed loop, or with --rate an
 /// open one.
@@ -158,7 +161,12 @@ impl Bench {
         }
         let (server, address) = match place {
             Place::Command(command) => {
-                let server = self.start(&command, &stop)?;
+                let server = match self.start(&command, &stop) {
+                    Err(_) if stop.load(Ordering::Relaxed) => {
+                        return Ok(ExitCode::from(EXIT_INTERRUPTED));
+                    }
+                    started => started?,
+                };
                 let address = server.address;
                 (Some(server), address)
             }
@@ -175,7 +183,7 @@ impl Bench {
             write_json(path, &load, &measurement)?;
         }
         if measurement.interrupted {
-            return Ok(ExitCode::from(130));
+            return Ok(ExitCode::from(EXIT_INTERRUPTED));
         }
         Ok(match measurement.is_clean() {
             true => ExitCode::SUCCESS,

@@ -1,10 +1,12 @@
 //! `speicher bench`: what it measures, and what it says when it can't.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -195,6 +197,130 @@ fn a_connection_that_ends_loses_its_replies_and_exits_with_1() {
     let errors = &report["measurement"]["errors"];
     assert_eq!(errors["closed"]["count"], 8);
     assert_eq!(errors["lost"]["count"], 8);
+}
+
+/// A frame that ends where the value should begin.
+#[test]
+fn a_reply_without_the_value_that_it_begins_is_malformed_and_exits_with_1() {
+    let address = serve(|mut stream| {
+        while read_request(&mut stream) {
+            let reply = b"\0\0\0\x1b{\"status_code\":200,\"value\":";
+            if stream.write_all(reply).is_err() {
+                return;
+            }
+        }
+    });
+    let (output, report) = bench(address, "cut", &["--get", "100", "--duration", "60"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(report["measurement"]["errors"]["malformed"]["count"], 8);
+}
+
+/// Every GET is a miss, and nothing but what is measured counts.
+#[test]
+fn misses_and_bytes_are_those_of_the_measured_requests() {
+    let miss = b"\0\0\0\x20{\"status_code\":404,\"value\":null}";
+    let address = serve(
+        move |mut stream| {
+            while read_request(&mut stream) && stream.write_all(miss).is_ok() {}
+        },
+    );
+    let load = ["--get", "100", "--connections", "1", "--requests", "1K"];
+    let (_, report) = bench(address, "misses", &load);
+    let measurement = &report["measurement"];
+    let count = |name: &str| measurement[name].as_u64().expect("a count");
+    assert_eq!((count("operations"), count("misses")), (1000, 1000));
+    // One request is on its way when the measuring begins.
+    let within = |bytes: u64, len: u64| (999 * len..=1001 * len).contains(&bytes);
+    assert!(within(count("bytes_sent"), 44), "{measurement}");
+    assert!(within(count("bytes_received"), 36), "{measurement}");
+}
+
+#[test]
+fn what_no_connection_is_left_for_is_unsent_and_not_the_generators_fault() {
+    let address = serve(|mut stream| {
+        for _ in 0..50 {
+            if !read_request(&mut stream) || stream.write_all(DONE).is_err() {
+                return;
+            }
+        }
+    });
+    let load = ["--get", "0", "--connections", "2", "--rate", "500"];
+    let length = ["--duration", "10"];
+    let begun = Instant::now();
+    let (_, report) = bench(address, "dead", &[&load[..], &length[..]].concat());
+    assert!(begun.elapsed() < Duration::from_secs(8), "it ends early");
+    let measurement = &report["measurement"];
+    let unsent = measurement["unsent"].as_u64().expect("a count");
+    assert!((4500..=5100).contains(&unsent), "{unsent} of about 4900");
+    assert!(measurement["generator"]["bottleneck"].is_null());
+}
+
+/// One connection ends, and the other is then the only one that can be full.
+#[test]
+fn a_connection_that_ended_has_no_room() {
+    let taken = Arc::new(AtomicUsize::new(0));
+    let address = serve(move |mut stream| {
+        let is_first = taken.fetch_add(1, Ordering::Relaxed) == 0;
+        let mut answered = 0;
+        while read_request(&mut stream) && !is_first {
+            answered += 1;
+            if answered == 200 {
+                thread::sleep(Duration::from_millis(300));
+            }
+            if stream.write_all(DONE).is_err() {
+                return;
+            }
+        }
+    });
+    let connections = ["--get", "0", "--connections", "2", "--pipeline", "1"];
+    let open = ["--rate", "500", "--duration", "1.5"];
+    let (_, report) = bench(address, "half", &[&connections[..], &open[..]].concat());
+    let late = report["measurement"]["late_connection"].as_u64();
+    assert!(
+        late > Some(50),
+        "{late:?} were late for want of a connection"
+    );
+}
+
+/// While keys are set, while it warms up, and with twenty seconds of replies
+/// to come.
+#[test]
+fn an_interrupt_is_heard_at_any_moment_and_exits_with_130() {
+    let quick = |mut stream: TcpStream| {
+        while read_request(&mut stream) && stream.write_all(DONE).is_ok() {}
+    };
+    let slow = |mut stream: TcpStream| {
+        while read_request(&mut stream) && stream.write_all(DONE).is_ok() {
+            thread::sleep(Duration::from_millis(20));
+        }
+    };
+    for (address, args, moment) in [
+        (serve(quick), &["--load", "--keys", "1000M"][..], "setting"),
+        (serve(quick), &["--warmup", "60"], "warming up"),
+        (
+            serve(slow),
+            &["--pipeline", "1000", "--warmup", "0"],
+            "1 s:",
+        ),
+    ] {
+        let mut child = speicher()
+            .args(["bench", &address.to_string(), "--get", "0"])
+            .args(["--duration", "60"])
+            .args(args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program is there");
+        let stderr = BufReader::new(child.stderr.take().expect("piped"));
+        let mut lines = stderr.lines().map(|line| line.expect("UTF-8"));
+        assert!(lines.any(|line| line.starts_with(moment)), "{moment}");
+        let begun = Instant::now();
+        send_signal("INT", &child.id().to_string());
+        let output = child.wait_with_output().expect("it ends");
+        let waited = begun.elapsed();
+        assert!(waited < Duration::from_secs(5), "{moment}: {waited:?}");
+        assert_eq!(output.status.code(), Some(130), "{moment}");
+    }
 }
 
 /// The clock of an open loop runs from when a request was due: a server that

@@ -10,7 +10,7 @@ use super::scenario::{Scenario, Step};
 use super::target::{Origin, Target};
 use super::{Comparison, Note, Point, Status};
 use crate::bench::generator::{self, Idle, Length, Load};
-use crate::bench::process::{ProcessUse, rss_bytes};
+use crate::bench::process::{self, rss_bytes};
 use crate::bench::protocol::Protocol;
 use crate::bench::server::{Budget, Server};
 use crate::bench::stats::median;
@@ -383,7 +383,7 @@ fn wait_until_quiet(pid: u32) {
     const LOOK: Duration = Duration::from_millis(20);
     const LOOKS_MAX: u32 = 150;
 
-    let cpu = || ProcessUse::of(pid).map_or(Duration::ZERO, |used| used.cpu());
+    let cpu = || process::cpu(pid).unwrap_or_default();
     let mut before = cpu();
     for _ in 0..LOOKS_MAX {
         thread::sleep(LOOK);

@@ -29,6 +29,13 @@ const SPIN_NS: u64 = 10_000;
 /// The longest that a thread sleeps without a look at the clock.
 const NAP: Duration = Duration::from_millis(50);
 
+/// How long it waits for the replies to what it has sent, however steadily they
+/// come.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+
+/// The same once it was told to stop.
+const DRAIN_STOPPED_MAX: Duration = Duration::from_secs(1);
+
 /// How long one connection may take to be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -38,6 +45,8 @@ pub(super) struct Driver<'a> {
     run: &'a Run<'a>,
     poll: Poll,
     connections: Vec<Option<Connection>>,
+    /// How many of them have not ended.
+    live: usize,
     operations: Operations,
     schedule_seed: u64,
     /// Open loop: the connection that had the last turn.
@@ -83,6 +92,7 @@ impl<'a> Driver<'a> {
             run,
             timer: Timer::register(poll.registry(), TIMER).map_err(trouble)?,
             poll,
+            live: connections.len(),
             connections,
             operations: Operations::new(&load.workload, index),
             schedule_seed: load.workload.seed ^ (index as u64) << 48,
@@ -113,7 +123,8 @@ impl<'a> Driver<'a> {
             .map(|rate| rate / self.run.load.threads as f64);
         let mut schedule = rate.map(|rate| Schedule::new(rate, 0, self.schedule_seed));
         let mut events = Events::with_capacity(1024);
-        let mut used = None;
+        // Without a warm-up the first requests count.
+        let mut used = (window.begin_ns == 0).then(|| (ThreadUse::now(), 0));
         let mut told_ns = 0;
         if schedule.is_none() {
             for index in 0..self.connections.len() {
@@ -124,16 +135,18 @@ impl<'a> Driver<'a> {
             let now_ns = window.now_ns();
             if used.is_none() && now_ns >= window.begin_ns {
                 used = Some((ThreadUse::now(), now_ns));
+                (self.tally.bytes_sent, self.tally.bytes_received) = (0, 0);
             }
             if self.run.moment.is_some() && now_ns - told_ns > MOMENT.as_nanos() as u64 / 2 {
                 self.publish();
                 told_ns = now_ns;
             }
-            if self.is_over(&window, now_ns) {
-                break;
-            }
+            // Before the end is looked for: what was due until then is to leave.
             if let Some(schedule) = &mut schedule {
                 self.send_due(schedule, &window, now_ns);
+            }
+            if self.is_over(&window, now_ns) {
+                break;
             }
             let due_ns = schedule.as_ref().map(Schedule::due_ns);
             self.wait(&mut events, &window, due_ns);
@@ -141,14 +154,19 @@ impl<'a> Driver<'a> {
                 self.ready(event, &window, schedule.is_none());
             }
         }
+        self.tally.ended_ns = window.now_ns();
         if let Some((before, since_ns)) = used {
             self.tally.used = ThreadUse::now().since(&before);
-            self.tally.elapsed = Duration::from_nanos(window.now_ns() - since_ns);
+            self.tally.elapsed = Duration::from_nanos(self.tally.ended_ns - since_ns);
         }
         if let (Some(schedule), Some(rate)) = (&schedule, rate) {
-            self.tally.unsent = self.unsent(schedule, rate, &window);
+            self.count_unsent(schedule, rate, &window);
         }
+        let counted = (self.tally.bytes_sent, self.tally.bytes_received);
         self.drain(&mut events, &window);
+        if window.is_by_reply {
+            (self.tally.bytes_sent, self.tally.bytes_received) = counted;
+        }
         self.publish();
         let connections = self.connections.into_iter().flatten().collect();
         (self.tally, connections)
@@ -158,9 +176,13 @@ impl<'a> Driver<'a> {
         let all_sent = self.left == Some(0);
         now_ns >= window.end_ns
             || all_sent
-            || self.run.stop.load(Ordering::Relaxed)
-            || self.connections.iter().all(Option::is_none)
+            || self.is_stopped()
+            || self.live == 0
             || self.is_stalled(now_ns)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.run.stop.load(Ordering::Relaxed)
     }
 
     /// Whether the server has stopped answering; says so.
@@ -201,7 +223,7 @@ impl<'a> Driver<'a> {
     }
 
     fn has_room(&self) -> bool {
-        self.unanswered < self.run.load.pipeline * self.connections.len()
+        self.unanswered < self.run.load.pipeline * self.live
     }
 
     /// Closed loop: sends the next requests of a connection that has no
@@ -288,15 +310,26 @@ impl<'a> Driver<'a> {
         None
     }
 
-    /// Requests that were due in the window and did not leave: as many as are
-    /// to be expected after the one that is due next.
-    fn unsent(&self, schedule: &Schedule, rate: f64, window: &Window) -> u64 {
-        let end_ns = window.end_ns.min(window.now_ns());
-        let due_ns = schedule.due_ns();
-        if due_ns >= end_ns || self.left == Some(0) {
-            return 0;
+    /// Counts the requests that were due and did not leave: as many as are to be
+    /// expected after the one that is due next. If no connection is left, they are
+    /// all that were still to come.
+    fn count_unsent(&mut self, schedule: &Schedule, rate: f64, window: &Window) {
+        let is_unconnected = self.live == 0 && !self.is_stopped();
+        let end_ns = match is_unconnected {
+            true => window.end_ns,
+            false => window.end_ns.min(self.tally.ended_ns),
+        };
+        // What was due in the warm-up does not count.
+        let due_ns = schedule.due_ns().max(window.begin_ns);
+        if due_ns >= end_ns {
+            return;
         }
-        1 + ((end_ns - due_ns) as f64 / 1e9 * rate).round() as u64
+        let expected = (end_ns - due_ns) as f64 / 1e9 * rate;
+        let expected = (expected.round() as u64).saturating_add(1);
+        self.tally.unsent = expected.min(self.left.unwrap_or(u64::MAX));
+        if is_unconnected {
+            self.tally.unsent_unconnected = self.tally.unsent;
+        }
     }
 
     fn ready(&mut self, event: &Event, window: &Window, is_closed_loop: bool) {
@@ -320,8 +353,8 @@ impl<'a> Driver<'a> {
     }
 
     fn receive(&mut self, index: usize, window: &Window, ends: bool) {
+        let was_full = !self.has_room();
         let (run, tally, moment) = (self.run, &mut self.tally, &mut self.moment);
-        let was_full = self.unanswered >= run.load.pipeline * self.connections.len();
         let (mut now_ns, mut answered) = (0, 0);
         let Some(connection) = &mut self.connections[index] else {
             return;
@@ -337,11 +370,12 @@ impl<'a> Driver<'a> {
                 }
                 answered += 1;
                 if check(run, tally, request, outcome, value) {
-                    count(run, tally, moment, window, request, now_ns);
+                    count(tally, moment, window, request, outcome, now_ns);
                 }
             },
         );
         self.unanswered -= answered;
+        tally.replies += answered as u64;
         if answered > 0 {
             self.progress_ns = now_ns;
             if was_full {
@@ -374,6 +408,7 @@ impl<'a> Driver<'a> {
         };
         let lost = connection.in_flight.len();
         self.unanswered -= lost;
+        self.live -= 1;
         let errors = &mut self.tally.errors;
         errors.add(kind, 1, || sentence);
         errors.add(ErrorKind::Lost, lost as u64, || {
@@ -381,14 +416,24 @@ impl<'a> Driver<'a> {
         });
     }
 
-    /// Waits for the replies that are still to come.
+    /// Waits for the replies that are still to come, within bounds.
     fn drain(&mut self, events: &mut Events, window: &Window) {
+        let nanoseconds = |time: Duration| time.as_nanos() as u64;
+        let mut until_ns = window.now_ns() + nanoseconds(DRAIN_MAX);
         while self.unanswered > 0 {
-            if self.is_stalled(window.now_ns()) {
+            let now_ns = window.now_ns();
+            if self.is_stopped() {
+                until_ns = until_ns.min(now_ns + nanoseconds(DRAIN_STOPPED_MAX));
+            }
+            let is_stalled = self.is_stalled(now_ns);
+            if is_stalled || now_ns >= until_ns {
                 let lost = self.unanswered as u64;
-                self.tally.errors.add(ErrorKind::Lost, lost, || {
-                    format!("no reply came for {} s", PATIENCE.as_secs())
-                });
+                self.tally
+                    .errors
+                    .add(ErrorKind::Lost, lost, || match is_stalled {
+                        true => format!("no reply came for {} s", PATIENCE.as_secs()),
+                        false => "they had not come when the wait for them was over".to_owned(),
+                    });
                 return;
             }
             if self.poll.poll(events, Some(NAP)).is_err() {

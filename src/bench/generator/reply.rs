@@ -27,13 +27,10 @@ pub(super) fn check(
                 _ => ErrorKind::WrongValue,
             },
         },
-        (Outcome::Missing, true) => {
-            tally.misses += 1;
-            match run.written {
-                None => return true,
-                Some(_) => ErrorKind::Missing,
-            }
-        }
+        (Outcome::Missing, true) => match run.written {
+            None => return true,
+            Some(_) => ErrorKind::Missing,
+        },
         (Outcome::BadRequest, _) => ErrorKind::BadRequest,
         (Outcome::Unavailable, _) => ErrorKind::Unavailable,
         _ => ErrorKind::Malformed,
@@ -47,21 +44,22 @@ pub(super) fn check(
 
 /// Counts a good reply, if it belongs to what is measured.
 pub(super) fn count(
-    run: &Run<'_>,
     tally: &mut Tally,
     moment: &mut Histogram<u64>,
     window: &Window,
     request: InFlight,
+    outcome: Outcome,
     now_ns: u64,
 ) {
-    // A closed loop counts what comes within the window. What an open loop
-    // was to send in it counts whenever it is answered: the slowest come last.
-    let is_timed = window.end_ns < u64::MAX && run.load.rate.is_none();
-    let at_ns = if is_timed { now_ns } else { request.at_ns };
+    let at_ns = match window.is_by_reply {
+        true => now_ns,
+        false => request.at_ns,
+    };
     if at_ns < window.begin_ns || at_ns >= window.end_ns {
         return;
     }
     tally.operations += 1;
+    tally.misses += u64::from(outcome == Outcome::Missing);
     tally.last_reply_ns = tally.last_reply_ns.max(now_ns);
     moment.saturating_record(now_ns.saturating_sub(request.at_ns));
 }

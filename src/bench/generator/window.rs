@@ -12,6 +12,10 @@ pub(super) struct Window {
     pub(super) begin_ns: u64,
     /// `u64::MAX` when requests are counted.
     pub(super) end_ns: u64,
+    /// Whether a reply belongs to the window by when it came: so it is in a
+    /// closed loop that runs for a time. Else it does by when its request was
+    /// sent or due, and counts whenever it comes: the slowest come last.
+    pub(super) is_by_reply: bool,
 }
 
 impl Window {
@@ -25,6 +29,7 @@ impl Window {
                 Length::Time(time) => begin_ns + nanoseconds(time),
                 Length::Requests(_) => u64::MAX,
             },
+            is_by_reply: load.rate.is_none() && matches!(load.length, Length::Time(_)),
         }
     }
 
@@ -48,11 +53,13 @@ impl Window {
             Length::Time(time) => time.as_nanos() as u64,
             Length::Requests(_) => u64::MAX,
         };
-        // Until the last reply, where it did not run to its end.
-        let measured = match planned {
-            u64::MAX => tally.last_reply_ns.saturating_sub(self.begin_ns),
-            _ => planned.min(self.now_ns().saturating_sub(self.begin_ns)),
+        // Where requests are counted, to the last reply; else to when the last
+        // thread sent no more, which it may have done early.
+        let ended_ns = match load.length {
+            Length::Time(_) => tally.ended_ns,
+            Length::Requests(_) => tally.last_reply_ns,
         };
+        let measured = planned.min(ended_ns.saturating_sub(self.begin_ns));
         measured.max(1) as f64 / 1e9
     }
 }

@@ -59,7 +59,9 @@ pub(super) fn scan(bytes: &[u8]) -> Result<Scan, Malformed> {
     let payload_len = payload_len(*announced, FRAME_LEN_MAX).map_err(|_| Malformed::new(bytes))?;
     let len = HEADER_LEN + payload_len;
     let payload = &bytes[HEADER_LEN..bytes.len().min(len)];
-    if payload.starts_with(VALUE_HEAD) {
+    // What is too short for a value is left to the parser, which finds none.
+    let has_room = payload_len > VALUE_HEAD.len() + VALUE_FOOT.len();
+    if has_room && payload.starts_with(VALUE_HEAD) {
         return Ok(Scan::Reply {
             len,
             outcome: Outcome::Value,
