@@ -15,6 +15,9 @@ const SAME_TIME: Duration = Duration::from_millis(1);
 /// The first events and the last events that are kept.
 const EVENTS_MAX: usize = 16;
 
+/// The first events with what the kit did after them.
+const NOTES_MAX: usize = 64;
+
 /// Bytes in a line of a hexdump.
 const LINE_LEN: usize = 16;
 
@@ -50,8 +53,8 @@ impl Events {
             && let Some(oldest) = self.last.pop_front()
         {
             match oldest.event {
-                // What the kit did is never left out.
-                Event::Note(_) => self.first.push(oldest),
+                // What the kit did is kept as far as there is room.
+                Event::Note(_) if self.first.len() < NOTES_MAX => self.first.push(oldest),
                 _ => self.left_out += 1,
             }
         }
@@ -240,11 +243,25 @@ mod tests {
     fn a_long_transcript_keeps_its_begin_and_its_end() {
         let transcript = Transcript::new();
         for i in 0..1000 {
-            transcript.add("a", Event::Note(format!("event {i}.")));
+            transcript.add(&format!("link {i}"), Event::Connected);
+            if i == 500 {
+                transcript.add("process", Event::Note("SIGTERM".to_owned()));
+            }
         }
         let text = transcript.render();
-        assert!(text.contains("event 0.") && text.contains("event 999."));
+        assert!(text.contains("link 0:") && text.contains("link 999:"));
+        assert!(text.contains("SIGTERM"), "{text}");
         assert!(text.contains("... 968 more ..."), "{text}");
         assert!(text.lines().count() < 40);
+    }
+
+    #[test]
+    fn pieces_that_come_together_are_one() {
+        let transcript = Transcript::new();
+        for _ in 0..1000 {
+            transcript.add("a", Event::received(b"1234"));
+        }
+        let text = transcript.render();
+        assert!(text.lines().count() < 40, "{text}");
     }
 }
