@@ -30,20 +30,19 @@ __all__ = [
     'Pipeline', 'ServerError', 'Speicher', 'SpeicherError', 'exceptions',
     'find_binary']
 
-_OF_ASYNCIO = ['AsyncPipeline', 'AsyncSpeicher']
-
 if sys.version_info >= (3,):
-    __all__ += _OF_ASYNCIO
+    # Written out, because mypy reads it.
+    __all__ += ['AsyncPipeline', 'AsyncSpeicher']
 
     # Behind mypy's back, which would take any name for one of the package.
     if not TYPE_CHECKING:
         def __getattr__(name):
             """Imports the asyncio client when somebody asks for it."""
-            if name not in _OF_ASYNCIO:
+            if name not in ('AsyncPipeline', 'AsyncSpeicher'):
                 raise AttributeError('module {0!r} has no attribute {1!r}'
                                      .format(__name__, name))
             from . import aio
             return getattr(aio, name)
 
         def __dir__():
-            return sorted(list(globals()) + _OF_ASYNCIO)
+            return sorted(set(globals()) | set(__all__))
