@@ -5,10 +5,17 @@ PYTHON = python3
 run:
 	@cargo run --release -- serve $(ARGS)
 
+# Tests that keep the machine busy, and so run apart from those that wait for
+# a server to be in time.
+BUSY = bench:: compare:: conformance faults::
+
 # A test runs `make run`; built here, its build does not count as the test's time.
 test:
 	cargo build --release
-	cargo test
+	cargo test --lib --bins --examples
+	cargo test --test it -- $(addprefix --skip ,$(BUSY))
+	cargo test --test it -- $(BUSY)
+	cargo test --doc
 	@if $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null; then \
 		PYTHONPATH=python PYTHONDONTWRITEBYTECODE=1 \
 		$(PYTHON) -m unittest discover -s python/tests -t python/tests; \
