@@ -12,7 +12,8 @@ BUSY = bench:: compare:: conformance faults::
 # A test runs `make run`; built here, its build does not count as the test's time.
 test:
 	cargo build --release
-	cargo test --lib --bins --examples
+	cargo test --lib --bins
+	cargo build --examples
 	cargo test --test it -- $(addprefix --skip ,$(BUSY))
 	cargo test --test it -- $(BUSY)
 	cargo test --doc
