@@ -54,6 +54,8 @@ type Entries = HashSet<Entry, BuildHasherDefault<KeyHash>>;
 #[derive(Debug, Default)]
 pub struct Store {
     entries: Entries,
+    /// What the entries take, without the map.
+    entries_len: usize,
 }
 
 impl Store {
@@ -61,8 +63,9 @@ impl Store {
     pub fn apply(&mut self, request: Request<KeyRef<'_>>, garbage: &mut Garbage) -> Reply {
         match request {
             Request::Set { entry } => {
+                self.entries_len += entry.len();
                 if let Some(displaced) = self.entries.replace(entry) {
-                    garbage.push(displaced);
+                    self.discard(displaced, garbage);
                 }
                 Reply::Done
             }
@@ -72,18 +75,26 @@ impl Store {
             },
             Request::Delete { key } => match self.entries.take(&key as &dyn Keyed) {
                 Some(entry) => {
-                    garbage.push(entry);
+                    self.discard(entry, garbage);
                     Reply::Done
                 }
                 None => Reply::NoKey,
             },
             Request::Reset => {
-                let entries = std::mem::take(&mut self.entries);
+                let Self {
+                    entries,
+                    entries_len,
+                } = std::mem::take(self);
                 let count = entries.len();
-                garbage.push_table(entries, count);
+                garbage.push_table(entries, count, entries_len);
                 Reply::Done
             }
         }
+    }
+
+    fn discard(&mut self, entry: Entry, garbage: &mut Garbage) {
+        self.entries_len -= entry.len();
+        garbage.push(entry);
     }
 }
 

@@ -23,21 +23,22 @@ const PAGE_LEN: usize = 4 << 10;
 impl Garbage {
     /// Adds an entry.
     pub(super) fn push(&mut self, entry: Entry) {
-        let len = entry.len();
-        // Freeing a long one gives its pages back one by one.
-        self.cost += 1 + len / PAGE_LEN;
-        self.bytes += len;
+        self.charge(1, entry.len());
         self.entries.push(entry);
     }
 
-    /// Adds all entries of a store at once.
-    pub(super) fn push_table(&mut self, table: impl Any + Send, entries: usize) {
+    /// Adds all entries of a store at once, and how many bytes they take.
+    pub(super) fn push_table(&mut self, table: impl Any + Send, entries: usize, bytes: usize) {
         if entries > 0 {
-            self.cost += entries;
-            // Only a lower bound: nobody has counted them.
-            self.bytes += entries * size_of::<usize>();
+            self.charge(entries, bytes);
             self.tables.push(Box::new(table));
         }
+    }
+
+    fn charge(&mut self, entries: usize, bytes: usize) {
+        // Freeing a long entry gives its pages back one by one.
+        self.cost += entries + bytes / PAGE_LEN;
+        self.bytes += bytes;
     }
 
     /// Whether there is nothing in it.
@@ -53,7 +54,7 @@ impl Garbage {
         self.cost > COST_SMALL
     }
 
-    /// The bytes of the entries in it, at least.
+    /// The bytes of the entries in it.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -103,7 +104,7 @@ mod tests {
     #[test]
     fn the_table_of_an_empty_store_is_none() {
         let mut garbage = Garbage::default();
-        garbage.push_table(Vec::<Entry>::new(), 0);
+        garbage.push_table(Vec::<Entry>::new(), 0, 0);
         assert!(garbage.is_empty());
     }
 }

@@ -319,7 +319,7 @@ impl Process {
         (status, rest)
     }
 
-    /// A line of `/proc/PID/status`, in KiB.
+    /// The number in a line of `/proc/PID/status`: KiB, or a count.
     pub fn memory_kib(&self, name: &str) -> u64 {
         let path = format!("/proc/{}/status", self.child.id());
         let status = std::fs::read_to_string(path).expect("it runs");

@@ -23,6 +23,8 @@ every_model![
     peers_are_told_when_descriptors_stay_short,
     dead_peers_are_found_by_keepalive,
     a_reset_of_many_entries_does_not_hold_up_others,
+    what_is_removed_leaves_the_process_though_a_peer_does_not_read,
+    values_that_are_displaced_start_no_threads,
 ];
 
 fn room_for_two(model: Model, queue_timeout: Duration) -> Server {
@@ -357,35 +359,57 @@ fn a_reset_of_many_entries_does_not_hold_up_others(model: Model) {
     assert!(begun.elapsed() < PATIENCE);
 }
 
-/// A peer that resets and does not read its replies keeps nothing of what it
-/// has removed. In the other models it could not: they execute nothing more
-/// for a peer that does not read.
-#[test]
-fn what_a_peer_removes_is_gone_though_it_does_not_read() {
-    const VALUES: usize = 40;
+/// A peer that asks for many long values and reads none of them keeps a few at
+/// most, whatever became of them since; and what is removed leaves the process.
+fn what_is_removed_leaves_the_process_though_a_peer_does_not_read(model: Model) {
+    const VALUES: usize = 100;
+    const VALUE_LEN: usize = 1 << 20;
 
-    let server = Process::serve(&[]);
-    let value = format!("\"{}\"", "v".repeat(1_000_000));
+    let server = Process::serve(&["--model", model.name()]);
+    let resident_mib = || server.memory_kib("VmRSS") / 1024;
+    let value = format!("\"{}\"", "v".repeat(VALUE_LEN));
     let mut filler = server.connect();
-    let mut refill = || {
+    let mut silent = Vec::new();
+    for _ in 0..3 {
         for i in 0..VALUES {
             assert_eq!(filler.set(&i.to_string(), &value), 200);
         }
-    };
-    let mut deaf = Vec::new();
-    for _ in 0..4 {
-        refill();
+        assert!(resident_mib() as usize > VALUES * VALUE_LEN >> 20);
         let mut peer = server.connect();
-        peer.send(&[framed(get("0")).repeat(VALUES), framed(RST)].concat());
-        deaf.push(peer);
-        wait_until("it is reset", || server.connect().status(get("0")) == 404);
+        let gets: Vec<u8> = (0..VALUES)
+            .flat_map(|i| framed(get(&i.to_string())))
+            .collect();
+        peer.send(&gets);
+        let mut first = [0];
+        peer.0.read_exact(&mut first).expect("replies have begun");
+        silent.push(peer);
+        assert_eq!(filler.status(RST), 200);
     }
-    refill();
-    let held = server.memory_kib("VmRSS") / 1024;
-    assert!(
-        held < 2 * VALUES as u64,
-        "{held} MiB for {VALUES} MB of values"
-    );
+    // Three peers with a long value or two each, and buffers.
+    wait_until("the memory is given back", || resident_mib() < 30);
+}
+
+/// Long values are freed by one thread, however many are displaced.
+fn values_that_are_displaced_start_no_threads(model: Model) {
+    const CLIENTS: usize = 4;
+
+    let server = Process::serve(&["--model", model.name(), "--workers", "8"]);
+    let value = format!("\"{}\"", "v".repeat(8 << 20));
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
+    for client in &mut clients {
+        assert_eq!(client.set("k", &value), 200);
+    }
+    let threads = server.memory_kib("Threads");
+    for _ in 0..10 {
+        for client in &mut clients {
+            client.send(&framed(set("k", &value)));
+        }
+        assert_eq!(server.memory_kib("Threads"), threads);
+        for client in &mut clients {
+            assert_eq!(status_of(&client.reply()), 200);
+        }
+    }
+    assert_eq!(server.memory_kib("Threads"), threads);
 }
 
 /// The accept loop goes on while many peers connect and say nothing.
