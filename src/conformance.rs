@@ -26,10 +26,11 @@ mod trial;
 
 use std::fmt;
 
+pub use crate::child::kill_all;
+pub use crate::child::port::require_port;
 pub use case::{Case, Level, all, groups};
 pub use clause::clause;
 pub use client::{ClientCase, client_cases, run_client};
-pub use process::kill_all;
 pub use record::{Record, Report, Side, Verdict};
 pub use runner::{Options, run};
 pub use subject::{Subject, Unreachable};

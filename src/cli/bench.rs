@@ -17,7 +17,7 @@ use speicher::bench::figures;
 use speicher::bench::generator::{self, Length, Load, Progress};
 use speicher::bench::measurement::{Measurement, Percentiles};
 use speicher::bench::protocol::Protocol;
-use speicher::bench::server::{Budget, CommandLine, Server, check_pid};
+use speicher::bench::server::{Budget, CommandLine, Server, check_pid, has_port};
 use speicher::bench::workload::{Distribution, ValueSizes, Workload};
 
 use super::signals::stop_flag;
@@ -206,7 +206,7 @@ impl Bench {
     }
 
     fn place(&self) -> Result<Place, String> {
-        match self.target.contains("{port}") {
+        match has_port(&self.target) {
             true => CommandLine::parse(&self.target).map(Place::Command),
             false => resolve(&self.target).map(Place::Running),
         }

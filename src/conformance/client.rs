@@ -7,7 +7,7 @@ mod command;
 mod script;
 
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::case::Level;
 use super::catalogue::{self, Entry};
@@ -16,9 +16,6 @@ use super::runner::Options;
 use super::subject::Unreachable;
 use super::transcript::Transcript;
 use script::Step;
-
-/// What the command is told to wait for a server at most.
-const CLIENT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// One claim about a client.
 pub struct ClientCase {

@@ -113,7 +113,7 @@ impl Host<'_> {
         });
         self.clear();
         if let Some(Server::Spawned(process)) = &mut self.server {
-            process.end();
+            process.child.stop();
             self.server = None;
         }
         records
@@ -131,18 +131,22 @@ impl Host<'_> {
 
     fn plain(&mut self, case: &'static Case) -> Record {
         if let Some(Server::Spawned(process)) = &mut self.server {
-            process.forget_printed();
+            process.child.forget_output();
         }
         let address = self.server().map(|server| server.address());
         let mut record = attempt(case, address, self.options, None);
         if let (Some(_), Some(Server::Spawned(process))) = (&record.failure, &mut self.server) {
             // The connections of a process that dies end a little before it does.
-            let ended = process.wait(Instant::now() + DEATH_TIME);
-            let printed = process.printed();
+            let ended = process.child.wait(Instant::now() + DEATH_TIME);
             record.remark = match ended {
-                Some(status) => format!("the server ended meanwhile ({status}){printed}"),
-                None if printed.is_empty() => String::new(),
-                None => printed.replace("; it printed", "meanwhile the server printed"),
+                Some(status) => {
+                    let sentence = format!("the server ended meanwhile ({status})");
+                    process.child.with_output(sentence)
+                }
+                None => match process.child.final_output().as_str() {
+                    "" => String::new(),
+                    lines => format!("meanwhile the server printed:\n{lines}"),
+                },
             };
             // One that has let the time pass may be stuck.
             if ended.is_some() || record.took >= self.options.timeout {
@@ -178,7 +182,7 @@ fn on_its_own(case: &'static Case, subject: &Subject, options: &Options) -> Reco
             let record = attempt(case, Ok(address), options, Some(&mut process));
             // One that failed may be one that does not end; it is killed.
             if record.failure.is_none() {
-                process.end();
+                process.child.stop();
             }
             record
         }

@@ -111,12 +111,12 @@ fn ends_at(trial: &mut Trial, signal: Signal) -> Result<ExitStatus, Failure> {
     trial.link("a")?.expect(PING, 404)?;
     trial.note("process", signal.as_str());
     let process = trial.process()?;
-    process.signal(signal);
+    process.child.signal(signal);
     ended(process)
 }
 
 fn ended(process: &mut Process) -> Result<ExitStatus, Failure> {
-    let ended = process.wait(Instant::now() + ENDS_WITHIN);
+    let ended = process.child.wait(Instant::now() + ENDS_WITHIN);
     // A shell may have ended in the place of the server.
     let is_there = TcpStream::connect(process.address()).is_ok();
     match (ended, is_there) {
@@ -153,7 +153,7 @@ fn answers_what_was_received(trial: &mut Trial) -> Result<String, Failure> {
         link.send(&framed(PING.as_bytes()).repeat(REQUESTS));
     }
     trial.note("process", "SIGTERM");
-    trial.process()?.signal(Signal::SIGTERM);
+    trial.process()?.child.signal(Signal::SIGTERM);
     for link in &mut links {
         for count in 0..REQUESTS {
             link.answer()
@@ -179,7 +179,7 @@ fn accepts_no_more(trial: &mut Trial) -> Result<String, Failure> {
 
     let _deaf = busy_with_a_deaf_client(trial)?;
     trial.note("process", "SIGTERM");
-    trial.process()?.signal(Signal::SIGTERM);
+    trial.process()?.child.signal(Signal::SIGTERM);
     thread::sleep(Duration::from_millis(200));
     let Ok(mut late) = trial.connect("late") else {
         return Ok(String::new());
@@ -210,14 +210,14 @@ fn second_signal(trial: &mut Trial) -> Result<String, Failure> {
     let _deaf = busy_with_a_deaf_client(trial)?;
     trial.note("process", "SIGTERM, and 200 ms later again");
     let process = trial.process()?;
-    process.signal(Signal::SIGTERM);
+    process.child.signal(Signal::SIGTERM);
     thread::sleep(Duration::from_millis(200));
-    if process.ended().is_some() {
+    if process.child.exit_status().is_some() {
         return Ok("it ended at the first".to_owned());
     }
-    process.signal(Signal::SIGTERM);
+    process.child.signal(Signal::SIGTERM);
     let at_once = Instant::now() + Duration::from_secs(1);
-    match process.wait(at_once) {
+    match process.child.wait(at_once) {
         Some(status) if status.code() == Some(130) => Ok(String::new()),
         Some(status) => Err(Failure::new("exit code 130", status.to_string())),
         None => Err(Failure::new("the process ends within 1 s", "it goes on")),
@@ -250,14 +250,14 @@ fn descriptors(trial: &mut Trial) -> Result<String, Failure> {
     }
 
     some_connections(trial)?;
-    let Some(before) = trial.process()?.descriptors() else {
+    let Some(before) = trial.process()?.child.descriptors() else {
         return Ok("this system does not tell how many are open".to_owned());
     };
     some_connections(trial)?;
     some_connections(trial)?;
     let begun = Instant::now();
     loop {
-        let now = trial.process()?.descriptors().ok_or_else(has_ended)?;
+        let now = trial.process()?.child.descriptors().ok_or_else(has_ended)?;
         if now <= before + SPARE {
             return Ok(String::new());
         }
@@ -275,7 +275,7 @@ fn memory_of_entries(trial: &mut Trial) -> Result<String, Failure> {
     /// Of 16 MB that are stored and removed in each round.
     const GROWTH_MAX: u64 = 40 << 20;
 
-    let Some(_) = trial.process()?.memory() else {
+    let Some(_) = trial.process()?.child.rss_bytes() else {
         return Ok("this system does not tell how much there is".to_owned());
     };
     let key = trial.key().to_owned();
@@ -293,11 +293,11 @@ fn memory_of_entries(trial: &mut Trial) -> Result<String, Failure> {
     for _ in 0..2 {
         round(trial.link("a")?)?;
     }
-    let before = trial.process()?.memory().ok_or_else(has_ended)?;
+    let before = trial.process()?.child.rss_bytes().ok_or_else(has_ended)?;
     for _ in 0..5 {
         round(trial.link("a")?)?;
     }
-    let after = trial.process()?.memory().ok_or_else(has_ended)?;
+    let after = trial.process()?.child.rss_bytes().ok_or_else(has_ended)?;
     let growth = after.saturating_sub(before);
     no_more_than(growth, GROWTH_MAX, "after 80 MB were stored and removed")
 }
@@ -305,7 +305,7 @@ fn memory_of_entries(trial: &mut Trial) -> Result<String, Failure> {
 fn memory_of_announcements(trial: &mut Trial) -> Result<String, Failure> {
     const GROWTH_MAX: u64 = 128 << 20;
 
-    let Some(before) = trial.process()?.memory() else {
+    let Some(before) = trial.process()?.child.rss_bytes() else {
         return Ok("this system does not tell how much there is".to_owned());
     };
     let mut links = Vec::new();
@@ -317,7 +317,7 @@ fn memory_of_announcements(trial: &mut Trial) -> Result<String, Failure> {
     }
     trial.link("a")?.expect(PING, 404)?;
     thread::sleep(Duration::from_millis(300));
-    let after = trial.process()?.memory().ok_or_else(has_ended)?;
+    let after = trial.process()?.child.rss_bytes().ok_or_else(has_ended)?;
     let growth = after.saturating_sub(before);
     no_more_than(
         growth,
