@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Failure;
 use super::case::{Case, Kind};
+use super::failure::Failure;
 use super::link::Link;
 use super::process::Process;
 use super::record::{Record, Report, Side};
@@ -89,8 +89,8 @@ impl Host<'_> {
         self.clear();
         let records = thread::scope(|scope| {
             let options = self.options;
-            let patient = cases.iter().filter(|case| case.kind == Kind::Patient);
-            let mut patient: VecDeque<_> = patient
+            let waiting = cases.iter().filter(|case| case.kind == Kind::Waiting);
+            let mut waiting: VecDeque<_> = waiting
                 .map(|&case| {
                     let address = self.server().map(|server| server.address());
                     scope.spawn(move || attempt(case, address, options, None))
@@ -101,8 +101,8 @@ impl Host<'_> {
                 let record = match case.kind {
                     Kind::Plain => self.plain(case),
                     Kind::OwnProcess => on_its_own(case, self.subject, options),
-                    Kind::Patient => {
-                        let thread = patient.pop_front().expect("one for each");
+                    Kind::Waiting => {
+                        let thread = waiting.pop_front().expect("one for each");
                         thread.join().expect("cases do not panic")
                     }
                 };
@@ -198,7 +198,7 @@ fn attempt(
     let begun = Instant::now();
     let timeout = case.timeout.unwrap_or(options.timeout);
     let timeout = match case.kind {
-        Kind::Patient => timeout + options.frame_timeout,
+        Kind::Waiting => timeout + options.frame_timeout,
         Kind::Plain | Kind::OwnProcess => timeout,
     };
     let mut record = record(case, options);
@@ -217,7 +217,7 @@ fn attempt(
 
 fn record(case: &'static Case, options: &Options) -> Record {
     let is_known = options.known_failing.contains(case.id);
-    Record::skipped(case.id, case.level, &case.clauses, case.says, is_known)
+    Record::skipped(case.id, case.level, &case.clauses, case.claim, is_known)
 }
 
 /// A key that no other case uses, in this run or one beside it.

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-use super::super::Failure;
 use super::super::answer::excerpt;
+use super::super::failure::Failure;
 use super::super::json::same_value;
 use super::super::link::{Link, framed};
 use super::super::subject::Unreachable;

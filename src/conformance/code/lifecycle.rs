@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::super::Failure;
 use super::super::case::{Case, Kind, Level};
+use super::super::failure::Failure;
 use super::super::link::{Link, framed};
 use super::super::process::Process;
 use super::super::trial::Trial;
-use super::{PING, RST, case, deaf_client, del, get, set};
+use super::pressure::deaf_client;
+use super::requests::{PING, RST, del, get, set};
 
 /// How long a server may take to end. Those that wait for their clients to
 /// hang up never do.
@@ -20,51 +21,51 @@ const ENDS_WITHIN: Duration = Duration::from_secs(5);
 
 pub(super) fn cases() -> Vec<Case> {
     let long = Duration::from_secs(20);
-    let of_process = |case: Case| case.of_kind(Kind::OwnProcess).within(long);
+    let of_process = |case: Case| case.with_kind(Kind::OwnProcess).with_timeout(long);
     [
-        case(
+        Case::of_code(
             "lifecycle/sigterm-ends",
             Level::Must,
             &["S2"],
             "SIGTERM ends the process, also while clients are connected.",
             |trial| ends_at(trial, Signal::SIGTERM).map(|_| String::new()),
         ),
-        case(
+        Case::of_code(
             "lifecycle/sigint-ends",
             Level::Must,
             &["S2"],
             "SIGINT ends the process, also while clients are connected.",
             |trial| ends_at(trial, Signal::SIGINT).map(|_| String::new()),
         ),
-        case(
+        Case::of_code(
             "lifecycle/sigterm-exit-code",
             Level::Should,
             &["S2"],
             "After SIGTERM the exit code is 0.",
             |trial| exit_code(trial, Signal::SIGTERM),
         ),
-        case(
+        Case::of_code(
             "lifecycle/sigint-exit-code",
             Level::Should,
             &["S2"],
             "After SIGINT the exit code is 0.",
             |trial| exit_code(trial, Signal::SIGINT),
         ),
-        case(
+        Case::of_code(
             "lifecycle/answers-what-was-received",
             Level::Should,
             &["S2"],
             "Requests that were received before the signal are answered.",
             answers_what_was_received,
         ),
-        case(
+        Case::of_code(
             "lifecycle/accepts-no-more",
             Level::Should,
             &["S2"],
             "After the signal new clients are not served, also while it is still waiting for another.",
             accepts_no_more,
         ),
-        case(
+        Case::of_code(
             "lifecycle/second-signal",
             Level::Should,
             &["S2"],
@@ -72,28 +73,28 @@ pub(super) fn cases() -> Vec<Case> {
              waiting for a client.",
             second_signal,
         ),
-        case(
+        Case::of_code(
             "lifecycle/starts-again",
             Level::Should,
             &["S3"],
             "The server can be started again on its port at once, and is empty.",
             starts_again,
         ),
-        case(
+        Case::of_code(
             "lifecycle/descriptors",
             Level::Should,
             &["F7"],
             "Connections that have ended leave no descriptors behind.",
             descriptors,
         ),
-        case(
+        Case::of_code(
             "lifecycle/memory-of-entries",
             Level::Should,
             &["S1"],
             "Memory does not grow when entries are stored and removed over and over.",
             memory_of_entries,
         ),
-        case(
+        Case::of_code(
             "lifecycle/memory-of-announcements",
             Level::Should,
             &["F5"],
