@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::comparison::{Comparison, Note, Point, Status};
 use super::conformance::{self, Conformance};
 use super::scenario::{Scenario, Step};
 use super::target::{Origin, Target};
-use super::{Comparison, Note, Point, Status};
 use crate::bench::generator::{self, Idle, Length, Load};
 use crate::bench::measurement::Measurement;
 use crate::bench::process;
