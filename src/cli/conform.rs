@@ -11,7 +11,8 @@ use std::time::Duration;
 use argh::FromArgs;
 use speicher::conformance::report::Format;
 use speicher::conformance::{
-    Level, Options, Report, Subject, all, client_cases, groups, kill_all, run, run_client,
+    Level, Options, Report, Subject, all, client_cases, groups, kill_all, require_port, run,
+    run_client,
 };
 
 use super::trouble;
@@ -167,7 +168,7 @@ impl Conform {
         if self.list {
             return list(cases.iter().map(|case| Line::of_client(case)));
         }
-        has_placeholder(command, "--client")?;
+        require_port(command)?;
         let mut lines = Lines::new(self.format, cases.len());
         let report = run_client(command, &cases, options, &mut |case, record| {
             lines.tell(case.id, record)
@@ -179,7 +180,7 @@ impl Conform {
         match (&self.address, &self.spawn) {
             (Some(address), None) => Ok(Subject::Running(address.clone())),
             (None, Some(command)) => {
-                has_placeholder(command, "--spawn")?;
+                require_port(command)?;
                 Ok(Subject::Spawned(command.clone()))
             }
             (None, None) => Err(
@@ -258,15 +259,6 @@ impl Conform {
             "y" | "Y" | "yes" => Ok(()),
             _ => Err("nothing was done".to_owned()),
         }
-    }
-}
-
-fn has_placeholder(command: &str, option: &str) -> Result<(), String> {
-    match command.contains("{port}") {
-        true => Ok(()),
-        false => Err(format!(
-            "the command of {option} has to contain {{port}}, where the port is to be written"
-        )),
     }
 }
 

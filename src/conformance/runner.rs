@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::Failure;
 use super::case::{Case, Kind};
+use super::failure::Failure;
 use super::link::Link;
 use super::process::Process;
 use super::record::{Record, Report, Side};
@@ -89,8 +89,8 @@ impl Host<'_> {
         self.clear();
         let records = thread::scope(|scope| {
             let options = self.options;
-            let patient = cases.iter().filter(|case| case.kind == Kind::Patient);
-            let mut patient: VecDeque<_> = patient
+            let waiting = cases.iter().filter(|case| case.kind == Kind::Waiting);
+            let mut waiting: VecDeque<_> = waiting
                 .map(|&case| {
                     let address = self.server().map(|server| server.address());
                     scope.spawn(move || attempt(case, address, options, None))
@@ -101,8 +101,8 @@ impl Host<'_> {
                 let record = match case.kind {
                     Kind::Plain => self.plain(case),
                     Kind::OwnProcess => on_its_own(case, self.subject, options),
-                    Kind::Patient => {
-                        let thread = patient.pop_front().expect("one for each");
+                    Kind::Waiting => {
+                        let thread = waiting.pop_front().expect("one for each");
                         thread.join().expect("cases do not panic")
                     }
                 };
@@ -113,7 +113,7 @@ impl Host<'_> {
         });
         self.clear();
         if let Some(Server::Spawned(process)) = &mut self.server {
-            process.end();
+            process.child.stop();
             self.server = None;
         }
         records
@@ -131,18 +131,22 @@ impl Host<'_> {
 
     fn plain(&mut self, case: &'static Case) -> Record {
         if let Some(Server::Spawned(process)) = &mut self.server {
-            process.forget_printed();
+            process.child.forget_output();
         }
         let address = self.server().map(|server| server.address());
         let mut record = attempt(case, address, self.options, None);
         if let (Some(_), Some(Server::Spawned(process))) = (&record.failure, &mut self.server) {
             // The connections of a process that dies end a little before it does.
-            let ended = process.wait(Instant::now() + DEATH_TIME);
-            let printed = process.printed();
+            let ended = process.child.wait(Instant::now() + DEATH_TIME);
             record.remark = match ended {
-                Some(status) => format!("the server ended meanwhile ({status}){printed}"),
-                None if printed.is_empty() => String::new(),
-                None => printed.replace("; it printed", "meanwhile the server printed"),
+                Some(status) => {
+                    let sentence = format!("the server ended meanwhile ({status})");
+                    process.child.with_output(sentence)
+                }
+                None => match process.child.final_output().as_str() {
+                    "" => String::new(),
+                    lines => format!("meanwhile the server printed:\n{lines}"),
+                },
             };
             // One that has let the time pass may be stuck.
             if ended.is_some() || record.took >= self.options.timeout {
@@ -178,7 +182,7 @@ fn on_its_own(case: &'static Case, subject: &Subject, options: &Options) -> Reco
             let record = attempt(case, Ok(address), options, Some(&mut process));
             // One that failed may be one that does not end; it is killed.
             if record.failure.is_none() {
-                process.end();
+                process.child.stop();
             }
             record
         }
@@ -194,7 +198,7 @@ fn attempt(
     let begun = Instant::now();
     let timeout = case.timeout.unwrap_or(options.timeout);
     let timeout = match case.kind {
-        Kind::Patient => timeout + options.frame_timeout,
+        Kind::Waiting => timeout + options.frame_timeout,
         Kind::Plain | Kind::OwnProcess => timeout,
     };
     let mut record = record(case, options);
@@ -213,7 +217,7 @@ fn attempt(
 
 fn record(case: &'static Case, options: &Options) -> Record {
     let is_known = options.known_failing.contains(case.id);
-    Record::skipped(case.id, case.level, &case.clauses, case.says, is_known)
+    Record::skipped(case.id, case.level, &case.clauses, case.claim, is_known)
 }
 
 /// A key that no other case uses, in this run or one beside it.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::Failure;
+use super::failure::Failure;
 use super::link::Link;
 use super::process::Process;
 use super::transcript::{Event, Transcript};

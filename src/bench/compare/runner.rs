@@ -5,16 +5,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::comparison::{Comparison, Note, Point, Status};
 use super::conformance::{self, Conformance};
 use super::scenario::{Scenario, Step};
 use super::target::{Origin, Target};
-use super::{Comparison, Note, Point, Status};
 use crate::bench::generator::{self, Idle, Length, Load};
-use crate::bench::process::{self, rss_bytes};
+use crate::bench::measurement::Measurement;
+use crate::bench::process;
 use crate::bench::protocol::Protocol;
 use crate::bench::server::{Budget, Server};
 use crate::bench::stats::median;
 use crate::bench::workload::{ValueSizes, Workload};
+use crate::child::usage::rss_bytes;
 
 /// Connections that a server is told to serve beside those of the load:
 /// the one that sets the keys, some that are not gone yet, and those that some
@@ -254,7 +256,7 @@ impl<'a> Runner<'a> {
             if measurement.interrupted {
                 return Ok(());
             }
-            let failed = trouble(&measurement);
+            let failed = errors_of(&measurement);
             let stopped = measurement.stopped_answering.is_some();
             self.comparison.points.push(Point {
                 target: index,
@@ -401,7 +403,7 @@ fn rounds_of(comparison: &Comparison, group: &[Step]) -> usize {
 }
 
 /// What went wrong with a load, in one sentence.
-fn trouble(measurement: &crate::bench::measurement::Measurement) -> Option<String> {
+fn errors_of(measurement: &Measurement) -> Option<String> {
     let errors = measurement.errors.iter().map(|(kind, errors)| {
         format!("{} {} (first: {})", errors.count, kind.name(), errors.first)
     });

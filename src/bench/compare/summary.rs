@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use super::comparison::{Comparison, Point};
 use super::scenario::Scenario;
-use super::{Comparison, Point};
 use crate::bench::measurement::{Measurement, Percentiles, latencies};
 use crate::bench::stats::{Interval, Verdict, bootstrap_median, median};
 

@@ -1,10 +1,10 @@
 //! Sets every key once, before anything is measured.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Load, PATIENCE};
+use super::load::{Load, REPLY_TIMEOUT};
 use crate::bench::protocol::{Outcome, Scan};
 use crate::bench::workload::{Operations, Values, Written};
 
@@ -19,18 +19,18 @@ pub(super) fn fill(
     written: Option<&Written>,
     stop: &AtomicBool,
 ) -> Result<(), String> {
-    let trouble = |cause: String| {
+    let failed = |cause: String| {
         format!(
             "can't set the keys on {} ({cause}); does it speak {}?",
             load.address, load.protocol
         )
     };
-    let io_trouble = |error: std::io::Error| trouble(error.to_string());
+    let io_failed = |error: std::io::Error| failed(error.to_string());
     let connect = || {
-        let stream = TcpStream::connect_timeout(&load.address, PATIENCE)?;
+        let stream = TcpStream::connect_timeout(&load.address, REPLY_TIMEOUT)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(REPLY_TIMEOUT))?;
+        stream.set_write_timeout(Some(REPLY_TIMEOUT))?;
         Ok(stream)
     };
     let mut stream: TcpStream = connect().map_err(|error: std::io::Error| {
@@ -62,8 +62,8 @@ pub(super) fn fill(
         if count == 0 {
             break;
         }
-        stream.write_all(&burst).map_err(io_trouble)?;
-        read_replies(&mut stream, load, count).map_err(trouble)?;
+        stream.write_all(&burst).map_err(io_failed)?;
+        read_replies(&mut stream, load, count).map_err(failed)?;
     }
     Ok(())
 }
@@ -76,6 +76,9 @@ fn read_replies(stream: &mut TcpStream, load: &Load, count: usize) -> Result<(),
         match stream.read(&mut room) {
             Ok(0) => return Err("it closed the connection".to_owned()),
             Ok(n) => bytes.extend_from_slice(&room[..n]),
+            // Linux does not restart a read with a timeout after a signal; `stop` may not
+            // be raised yet.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error.to_string()),
         }
         let mut rest = &bytes[..];

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::json::json;
 use super::plot::{Axis, Bar, Line, Scale, bars, lines};
-use super::{HEADER, figure, json, rows, words};
+use super::table::{HEADER, figure, rows};
+use super::words;
 use crate::bench::compare::Comparison;
 use crate::bench::compare::conformance::Conformance;
 use crate::bench::compare::scenario::{GROWTH_ROUNDS_MAX, Scenario};

@@ -1,6 +1,6 @@
 //! What a comparison found, in sentences.
 
-use super::interval;
+use super::table::interval;
 use crate::bench::compare::Comparison;
 use crate::bench::compare::conformance::Conformance;
 use crate::bench::compare::scenario::Scenario;
