@@ -2,6 +2,7 @@
 
 pub mod conformance;
 pub mod machine;
+pub(in crate::bench) mod models;
 mod runner;
 pub mod scenario;
 pub mod summary;
@@ -14,11 +15,12 @@ use serde::Serialize;
 
 use super::measurement::Measurement;
 use super::protocol::Protocol;
+use crate::server::Model;
 use conformance::Conformance;
 use machine::Machine;
 use runner::Runner;
 use scenario::{Plan, Scenario};
-use target::Target;
+use target::{Target, echo_name};
 
 /// Which CPUs servers and the generator may use; any, where a list is empty.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -59,6 +61,9 @@ pub struct Comparison {
 pub struct Compared {
     /// What it is called.
     pub name: String,
+    /// The model, if it is one of this server's.
+    #[serde(skip)]
+    pub model: Option<Model>,
     /// What it speaks.
     pub protocol: Protocol,
     /// How it was started, or where it ran.
@@ -122,9 +127,13 @@ pub fn run(
     stop: &AtomicBool,
     status: &mut dyn FnMut(Status<'_>),
 ) -> Comparison {
-    let index_of = |name: &str| targets.iter().position(|target| target.name == name);
+    let index_of = |echo| {
+        let name = echo_name(echo);
+        targets.iter().position(|target| target.name == name)
+    };
     let compared = targets.iter().map(|target| Compared {
         name: target.name.clone(),
+        model: target.model,
         protocol: target.protocol,
         command: target.shown(),
         version: target.version.clone(),
