@@ -115,7 +115,7 @@ impl Serve {
         let shutdown = Shutdown::new();
         // Before the ready line, so that whoever waits for it can also stop
         // the server.
-        stop_on_signal(self.model, &shutdown)?;
+        stop_on_signal(&shutdown)?;
         let listener = self.bind()?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         let room = match self.model {
