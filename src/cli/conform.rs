@@ -14,7 +14,7 @@ use speicher::conformance::{
     Level, Options, Report, Subject, all, client_cases, groups, kill_all, run, run_client,
 };
 
-use super::trouble;
+use super::report_error;
 use super::units::parse_timeout;
 use output::{Line, Lines, list};
 
@@ -109,7 +109,7 @@ impl Conform {
     pub(crate) fn run(self) -> ExitCode {
         match self.conform() {
             Ok(exit_code) => exit_code,
-            Err(sentence) => trouble(sentence),
+            Err(sentence) => report_error(sentence),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Does what a plan says: round after round, a fresh server for each group.
+//! Carries out a plan: round after round, a fresh server for each group.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,6 +10,7 @@ use super::scenario::{Scenario, Step};
 use super::target::{Origin, Target};
 use super::{Comparison, Note, Point, Status};
 use crate::bench::generator::{self, Idle, Length, Load};
+use crate::bench::measurement::Measurement;
 use crate::bench::process::{self, rss_bytes};
 use crate::bench::protocol::Protocol;
 use crate::bench::server::{Budget, Server};
@@ -113,7 +114,7 @@ impl<'a> Runner<'a> {
     ) {
         let share = self.expected_so_far.as_secs_f64() / self.expected.as_secs_f64().max(0.001);
         let left = self.expected.saturating_sub(self.expected_so_far);
-        // What it took so far corrects the estimate once it says something.
+        // The time taken so far corrects the estimate once there is enough of it.
         let pace = match share > 0.05 {
             true => self.rounds_begun.elapsed().as_secs_f64() / self.expected_so_far.as_secs_f64(),
             false => 1.0,
@@ -254,7 +255,7 @@ impl<'a> Runner<'a> {
             if measurement.interrupted {
                 return Ok(());
             }
-            let failed = trouble(&measurement);
+            let failed = errors(&measurement);
             let stopped = measurement.stopped_answering.is_some();
             self.comparison.points.push(Point {
                 target: index,
@@ -400,8 +401,8 @@ fn rounds_of(comparison: &Comparison, group: &[Step]) -> usize {
     scenario.map_or(0, |scenario| comparison.plan.rounds_of(scenario))
 }
 
-/// What went wrong with a load, in one sentence.
-fn trouble(measurement: &crate::bench::measurement::Measurement) -> Option<String> {
+/// All errors of a load, in one sentence.
+fn errors(measurement: &Measurement) -> Option<String> {
     let errors = measurement.errors.iter().map(|(kind, errors)| {
         format!("{} {} (first: {})", errors.count, kind.name(), errors.first)
     });
