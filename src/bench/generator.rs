@@ -2,8 +2,8 @@
 //!
 //! A *closed* loop sends on each connection as many requests as the pipeline
 //! is deep, waits for all their replies, and sends the next: a slow server is
-//! asked less. An *open* loop sends when a schedule says so, and latency counts
-//! from that moment: what a slow server makes others wait is seen.
+//! asked less. An *open* loop sends at the times of a schedule, and latency counts
+//! from those: what a slow server makes others wait is seen.
 
 mod connection;
 mod driver;
@@ -37,7 +37,7 @@ use window::Window;
 
 /// How long a server may leave requests unanswered before it counts as one
 /// that has stopped.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+pub const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Open loop: a request that leaves later than this after it was due is late.
 pub const LATE_AFTER: Duration = Duration::from_micros(100);
@@ -73,7 +73,7 @@ pub struct Load {
     /// Whether every key is set first.
     pub fill: bool,
     /// Whether every value that is read is checked to be one that was
-    /// written. Fills first, whatever `fill` says.
+    /// written. Fills first, with or without `fill`.
     pub verify: bool,
     /// The server's process, to count what it uses.
     pub server_pid: Option<u32>,
@@ -97,22 +97,21 @@ pub enum Progress<'a> {
     Filling,
     /// It runs, and is not measured yet.
     WarmingUp,
-    /// It is measured: for how long, how many replies in the last moment, how
-    /// long that was, and their latencies in nanoseconds.
+    /// It is measured.
     Measuring {
         /// Since the measuring began.
         elapsed: Duration,
         /// How much of it is done, from 0 to 1.
         share: f64,
-        /// The length of the last moment.
-        moment: Duration,
-        /// The latencies of the last moment in nanoseconds.
+        /// Since progress was last told.
+        interval: Duration,
+        /// The latencies of the replies in that interval, in nanoseconds.
         latencies: &'a Histogram<u64>,
     },
 }
 
 /// How often progress is told.
-const MOMENT: Duration = Duration::from_millis(250);
+const PROGRESS_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Runs the load. `stop` ends it early, with what is done so far; `progress` hears about it four times a second.
 ///
@@ -141,7 +140,7 @@ pub fn run(
         values: &values,
         written: written.as_ref(),
         stop,
-        moment: is_live.then(|| Mutex::new(latencies())),
+        recent: is_live.then(|| Mutex::new(latencies())),
     };
     run.run(progress)
 }
@@ -160,7 +159,7 @@ struct Run<'a> {
     written: Option<&'a Written>,
     stop: &'a AtomicBool,
     /// Latencies since progress was last told, if anybody listens.
-    moment: Option<Mutex<Histogram<u64>>>,
+    recent: Option<Mutex<Histogram<u64>>>,
 }
 
 impl Run<'_> {
@@ -217,7 +216,7 @@ impl Run<'_> {
 
     fn nobody_there(&self) -> String {
         let address = self.load.address;
-        match std::net::TcpStream::connect_timeout(&address, PATIENCE) {
+        match std::net::TcpStream::connect_timeout(&address, REPLY_TIMEOUT) {
             Ok(_) => format!("{address} takes no connection; is it at its limit?"),
             Err(error) => format!(
                 "can't connect to {address} ({error}); is a server running there? \
@@ -236,7 +235,7 @@ impl Run<'_> {
         progress: &mut dyn FnMut(Progress<'_>),
     ) {
         let mut running = self.load.threads;
-        let wait = |running: &mut usize, patience| match is_done.recv_timeout(patience) {
+        let wait = |running: &mut usize, timeout| match is_done.recv_timeout(timeout) {
             Ok(()) => *running -= 1,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => *running = 0,
@@ -251,16 +250,16 @@ impl Run<'_> {
         let begun = Instant::now();
         let (mut told, mut seen) = (begun, 0);
         while running > 0 {
-            let patience = match window.until_end() {
-                Some(left) if !left.is_zero() => left.min(MOMENT),
-                _ => MOMENT,
+            let timeout = match window.until_end() {
+                Some(left) if !left.is_zero() => left.min(PROGRESS_INTERVAL),
+                _ => PROGRESS_INTERVAL,
             };
-            wait(&mut running, patience);
+            wait(&mut running, timeout);
             let is_over = window.until_end().is_some_and(|left| left.is_zero());
             if let Some(server) = server.as_mut().filter(|_| is_over) {
                 server.end();
             }
-            if told.elapsed() >= MOMENT && running > 0 {
+            if told.elapsed() >= PROGRESS_INTERVAL && running > 0 {
                 seen += self.tell(begun.elapsed(), told.elapsed(), seen, progress);
                 told = Instant::now();
             }
@@ -270,15 +269,15 @@ impl Run<'_> {
         }
     }
 
-    /// Tells of the last moment, and how many replies came in it.
+    /// Tells of the replies since the last time; returns how many they are.
     fn tell(
         &self,
         elapsed: Duration,
-        moment: Duration,
+        interval: Duration,
         seen: u64,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> u64 {
-        let Some(shared) = &self.moment else {
+        let Some(shared) = &self.recent else {
             return 0;
         };
         let latencies = std::mem::replace(
@@ -292,7 +291,7 @@ impl Run<'_> {
         progress(Progress::Measuring {
             elapsed,
             share: share.min(1.0),
-            moment,
+            interval,
             latencies: &latencies,
         });
         latencies.len()
@@ -326,7 +325,7 @@ impl Run<'_> {
 /// that it starts inherit it.
 pub fn allow_many_descriptors() {
     if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        // What it can't have, connections will say.
+        // Connections that find no descriptor report it.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
     }
 }
@@ -383,7 +382,7 @@ mod tests {
                 values: &Values::new(&Workload::default()),
                 written: None,
                 stop: &AtomicBool::new(false),
-                moment: None,
+                recent: None,
             };
             run.run(&mut |_| {}).map(drop)
         });

@@ -272,7 +272,7 @@ fn resolve(target: &str) -> Result<SocketAddr, String> {
 struct Display {
     bar: ProgressBar,
     is_terminal: bool,
-    moments: u32,
+    intervals: u32,
 }
 
 impl Display {
@@ -288,7 +288,7 @@ impl Display {
         Self {
             bar,
             is_terminal,
-            moments: 0,
+            intervals: 0,
         }
     }
 
@@ -299,18 +299,18 @@ impl Display {
             Progress::Measuring {
                 elapsed,
                 share,
-                moment,
+                interval,
                 latencies,
             } => {
                 let figures = format!(
                     "{}/s, p99 {}",
-                    figures::count(latencies.len() as f64 / moment.as_secs_f64()),
+                    figures::count(latencies.len() as f64 / interval.as_secs_f64()),
                     figures::time(Percentiles::of(latencies).p99 as f64)
                 );
                 self.bar.set_position((share * 1000.0) as u64);
-                self.moments += 1;
+                self.intervals += 1;
                 // A line a second is enough where lines stay.
-                if self.is_terminal || self.moments.is_multiple_of(4) {
+                if self.is_terminal || self.intervals.is_multiple_of(4) {
                     self.say(&format!("{:.0} s: {figures}", elapsed.as_secs_f64()));
                 }
             }

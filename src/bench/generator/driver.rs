@@ -13,7 +13,7 @@ use super::connection::{Connection, Failure};
 use super::reply::{check, count};
 use super::timer::Timer;
 use super::window::Window;
-use super::{LATE_AFTER, Length, Load, MOMENT, PATIENCE, Run};
+use super::{LATE_AFTER, Length, Load, PROGRESS_INTERVAL, REPLY_TIMEOUT, Run};
 use crate::bench::measurement::{ErrorKind, Tally, latencies};
 use crate::bench::process::ThreadUse;
 use crate::bench::schedule::Schedule;
@@ -55,7 +55,7 @@ pub(super) struct Driver<'a> {
     scratch: Vec<u8>,
     tally: Tally,
     /// Latencies since progress was last told.
-    moment: Histogram<u64>,
+    recent: Histogram<u64>,
     unanswered: usize,
     /// Requests that may still be sent, if they are counted.
     left: Option<u64>,
@@ -73,8 +73,8 @@ fn share(total: usize, parts: usize, index: usize) -> usize {
 impl<'a> Driver<'a> {
     pub(super) fn connect(run: &'a Run<'a>, index: usize) -> Result<Self, String> {
         let load = run.load;
-        let trouble = |error: std::io::Error| format!("can't wait for sockets: {error}");
-        let poll = Poll::new().map_err(trouble)?;
+        let describe = |error: std::io::Error| format!("can't wait for sockets: {error}");
+        let poll = Poll::new().map_err(describe)?;
         let mut tally = Tally::new();
         let mut connections = Vec::new();
         for _ in 0..share(load.connections, load.threads, index) {
@@ -90,7 +90,7 @@ impl<'a> Driver<'a> {
         }
         Ok(Self {
             run,
-            timer: Timer::register(poll.registry(), TIMER).map_err(trouble)?,
+            timer: Timer::register(poll.registry(), TIMER).map_err(describe)?,
             poll,
             live: connections.len(),
             connections,
@@ -99,7 +99,7 @@ impl<'a> Driver<'a> {
             turn: 0,
             scratch: vec![0; SCRATCH_LEN],
             tally,
-            moment: latencies(),
+            recent: latencies(),
             unanswered: 0,
             left: match load.length {
                 Length::Time(_) => None,
@@ -137,7 +137,9 @@ impl<'a> Driver<'a> {
                 used = Some((ThreadUse::now(), now_ns));
                 (self.tally.bytes_sent, self.tally.bytes_received) = (0, 0);
             }
-            if self.run.moment.is_some() && now_ns - told_ns > MOMENT.as_nanos() as u64 / 2 {
+            if self.run.recent.is_some()
+                && now_ns - told_ns > PROGRESS_INTERVAL.as_nanos() as u64 / 2
+            {
                 self.publish();
                 told_ns = now_ns;
             }
@@ -185,10 +187,10 @@ impl<'a> Driver<'a> {
         self.run.stop.load(Ordering::Relaxed)
     }
 
-    /// Whether the server has stopped answering; says so.
+    /// Whether the server has stopped answering. If so, the tally tells when.
     fn is_stalled(&mut self, now_ns: u64) -> bool {
         let silent_ns = now_ns.saturating_sub(self.progress_ns);
-        if self.unanswered == 0 || silent_ns < PATIENCE.as_nanos() as u64 {
+        if self.unanswered == 0 || silent_ns < REPLY_TIMEOUT.as_nanos() as u64 {
             return false;
         }
         self.tally.stopped_answering = Some(format!(
@@ -210,14 +212,14 @@ impl<'a> Driver<'a> {
         };
         let spins = until_ns <= now_ns.saturating_add(SPIN_NS);
         let naps = until_ns - now_ns.min(until_ns) > NAP.as_nanos() as u64;
-        let patience = if spins || !naps && self.timer.arm(now_ns, until_ns).is_err() {
+        let timeout = if spins || !naps && self.timer.arm(now_ns, until_ns).is_err() {
             Duration::ZERO
         } else {
             let end = Duration::from_nanos(window.end_ns.saturating_sub(now_ns));
             NAP.min(end).max(Duration::from_millis(1))
         };
         // Interrupted or not: the clock is looked at next.
-        if self.poll.poll(events, Some(patience)).is_err() {
+        if self.poll.poll(events, Some(timeout)).is_err() {
             events.clear();
         }
     }
@@ -354,7 +356,7 @@ impl<'a> Driver<'a> {
 
     fn receive(&mut self, index: usize, window: &Window, ends: bool) {
         let was_full = !self.has_room();
-        let (run, tally, moment) = (self.run, &mut self.tally, &mut self.moment);
+        let (run, tally, recent) = (self.run, &mut self.tally, &mut self.recent);
         let (mut now_ns, mut answered) = (0, 0);
         let Some(connection) = &mut self.connections[index] else {
             return;
@@ -370,7 +372,7 @@ impl<'a> Driver<'a> {
                 }
                 answered += 1;
                 if check(run, tally, request, outcome, value) {
-                    count(tally, moment, window, request, outcome, now_ns);
+                    count(tally, recent, window, request, outcome, now_ns);
                 }
             },
         );
@@ -431,7 +433,7 @@ impl<'a> Driver<'a> {
                 self.tally
                     .errors
                     .add(ErrorKind::Lost, lost, || match is_stalled {
-                        true => format!("no reply came for {} s", PATIENCE.as_secs()),
+                        true => format!("no reply came for {} s", REPLY_TIMEOUT.as_secs()),
                         false => "they had not come when the wait for them was over".to_owned(),
                     });
                 return;
@@ -445,13 +447,13 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Moves the latencies of the last moment to where all are.
+    /// Adds the recent latencies to all, and shares them for progress.
     fn publish(&mut self) {
-        self.tally.latencies += &self.moment;
-        if let Some(shared) = &self.run.moment {
-            *shared.lock().unwrap_or_else(PoisonError::into_inner) += &self.moment;
+        self.tally.latencies += &self.recent;
+        if let Some(shared) = &self.run.recent {
+            *shared.lock().unwrap_or_else(PoisonError::into_inner) += &self.recent;
         }
-        self.moment.reset();
+        self.recent.reset();
     }
 }
 

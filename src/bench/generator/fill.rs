@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Load, PATIENCE};
+use super::{Load, REPLY_TIMEOUT};
 use crate::bench::protocol::{Outcome, Scan};
 use crate::bench::workload::{Operations, Values, Written};
 
@@ -19,18 +19,18 @@ pub(super) fn fill(
     written: Option<&Written>,
     stop: &AtomicBool,
 ) -> Result<(), String> {
-    let trouble = |cause: String| {
+    let failed = |cause: String| {
         format!(
             "can't set the keys on {} ({cause}); does it speak {}?",
             load.address, load.protocol
         )
     };
-    let io_trouble = |error: std::io::Error| trouble(error.to_string());
+    let io_failed = |error: std::io::Error| failed(error.to_string());
     let connect = || {
-        let stream = TcpStream::connect_timeout(&load.address, PATIENCE)?;
+        let stream = TcpStream::connect_timeout(&load.address, REPLY_TIMEOUT)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(REPLY_TIMEOUT))?;
+        stream.set_write_timeout(Some(REPLY_TIMEOUT))?;
         Ok(stream)
     };
     let mut stream: TcpStream = connect().map_err(|error: std::io::Error| {
@@ -62,8 +62,8 @@ pub(super) fn fill(
         if count == 0 {
             break;
         }
-        stream.write_all(&burst).map_err(io_trouble)?;
-        read_replies(&mut stream, load, count).map_err(trouble)?;
+        stream.write_all(&burst).map_err(io_failed)?;
+        read_replies(&mut stream, load, count).map_err(failed)?;
     }
     Ok(())
 }

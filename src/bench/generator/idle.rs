@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{Load, PATIENCE};
+use super::{Load, REPLY_TIMEOUT};
 use crate::bench::protocol::{Outcome, Scan};
 use crate::bench::workload::{Operation, Values, Workload};
 
@@ -54,8 +54,8 @@ impl Idle {
 
 /// `None` when the server does not serve it.
 fn open(load: &Load, request: &[u8]) -> Option<TcpStream> {
-    let mut stream = TcpStream::connect_timeout(&load.address, PATIENCE).ok()?;
-    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    let mut stream = TcpStream::connect_timeout(&load.address, REPLY_TIMEOUT).ok()?;
+    stream.set_read_timeout(Some(REPLY_TIMEOUT)).ok()?;
     stream.set_nodelay(true).ok()?;
     stream.write_all(request).ok()?;
     let mut reply = Vec::new();
