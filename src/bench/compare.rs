@@ -3,6 +3,7 @@
 mod comparison;
 pub mod conformance;
 pub mod machine;
+pub(in crate::bench) mod models;
 mod runner;
 pub mod scenario;
 pub mod summary;
@@ -15,7 +16,7 @@ use conformance::Conformance;
 use machine::Machine;
 use runner::Runner;
 use scenario::Plan;
-use target::Target;
+use target::{Target, echo_name};
 
 pub use comparison::{Compared, Comparison, Note, Pinning, Point, Status};
 
@@ -28,9 +29,13 @@ pub fn run(
     stop: &AtomicBool,
     status: &mut dyn FnMut(Status<'_>),
 ) -> Comparison {
-    let index_of = |name: &str| targets.iter().position(|target| target.name == name);
+    let index_of = |echo| {
+        let name = echo_name(echo);
+        targets.iter().position(|target| target.name == name)
+    };
     let compared = targets.iter().map(|target| Compared {
         name: target.name.clone(),
+        model: target.model,
         protocol: target.protocol,
         command: target.shown(),
         version: target.version.clone(),

@@ -260,7 +260,7 @@ impl Run<'_> {
 /// that it starts inherit it.
 pub fn allow_many_descriptors() {
     if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        // What it can't have, connections will say.
+        // Connections that find no descriptor report it.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
     }
 }

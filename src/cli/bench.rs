@@ -22,7 +22,7 @@ use speicher::bench::workload::{Distribution, ValueSizes, Workload};
 
 use super::signals::stop_flag;
 use super::units::{parse_duration, parse_timeout};
-use super::{show, trouble};
+use super::{report_error, show};
 use options::{
     parse_connections, parse_count, parse_keys, parse_percent, parse_pipeline, parse_rate,
     parse_threads, parse_value_sizes,
@@ -146,7 +146,7 @@ impl Bench {
     pub(crate) fn run(self) -> ExitCode {
         match self.bench() {
             Ok(exit_code) => exit_code,
-            Err(sentence) => trouble(sentence),
+            Err(sentence) => report_error(sentence),
         }
     }
 

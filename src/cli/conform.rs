@@ -15,7 +15,7 @@ use speicher::conformance::{
     run_client,
 };
 
-use super::trouble;
+use super::report_error;
 use super::units::parse_timeout;
 use output::{Line, Lines, list};
 
@@ -110,7 +110,7 @@ impl Conform {
     pub(crate) fn run(self) -> ExitCode {
         match self.conform() {
             Ok(exit_code) => exit_code,
-            Err(sentence) => trouble(sentence),
+            Err(sentence) => report_error(sentence),
         }
     }
 

@@ -7,7 +7,7 @@ use argh::FromArgs;
 
 use super::target::Target;
 use super::units::{parse_port, parse_timeout};
-use super::{EXIT_ABSENT, positional, trouble};
+use super::{EXIT_ABSENT, positional, report_error};
 
 /// Remove the value under a key.
 #[derive(FromArgs)]
@@ -41,7 +41,7 @@ impl Delete {
         match self.delete() {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::from(EXIT_ABSENT),
-            Err(sentence) => trouble(sentence),
+            Err(sentence) => report_error(sentence),
         }
     }
 

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::target::Target;
 use super::units::{parse_port, parse_timeout};
-use super::{EXIT_ABSENT, positional, show, trouble};
+use super::{EXIT_ABSENT, positional, report_error, show};
 
 /// Print the JSON text of the value under a key.
 #[derive(FromArgs)]
@@ -42,7 +42,7 @@ impl Get {
         match self.get() {
             Ok(Some(value)) => show(value.get()),
             Ok(None) => ExitCode::from(EXIT_ABSENT),
-            Err(sentence) => trouble(sentence),
+            Err(sentence) => report_error(sentence),
         }
     }
 

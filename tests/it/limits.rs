@@ -94,7 +94,7 @@ fn there_is_room_again_when_a_connection_ends(model: Model) {
 /// S4
 #[test]
 fn a_connection_that_waits_is_served_when_a_worker_is_free() {
-    let server = room_for_two(Model::Threads, PATIENCE);
+    let server = room_for_two(Model::Threads, TIMEOUT);
     let mut served = occupy(&server, 2);
     let mut waiting = server.connect();
     waiting.send(&framed(set("k", "1")));
@@ -107,7 +107,7 @@ fn a_connection_that_waits_is_served_when_a_worker_is_free() {
 /// S4
 #[test]
 fn more_than_may_wait_are_refused_at_once() {
-    let server = room_for_two(Model::Threads, PATIENCE);
+    let server = room_for_two(Model::Threads, TIMEOUT);
     let _served = occupy(&server, 2);
     let _waiting = [server.connect(), server.connect()];
     for _ in 0..100 {
@@ -127,8 +127,8 @@ fn a_refusal_is_readable_by_a_peer_that_has_sent_a_request(model: Model) {
 }
 
 fn an_idle_connection_is_closed_only_if_so_configured(model: Model) {
-    let patient = Server::start(model);
-    let mut kept = patient.connect();
+    let without_timeout = Server::start(model);
+    let mut kept = without_timeout.connect();
     assert_eq!(kept.status(get("k")), 404);
 
     let idle_timeout = Duration::from_millis(200);
@@ -151,7 +151,10 @@ fn an_idle_connection_takes_little_memory(model: Model) {
     const CONNECTIONS: u64 = 200;
     // The threads model keeps up to 64 KiB until a connection has been idle for
     // half a minute.
-    let each_kib_max = if model == Model::Threads { 96 } else { 16 };
+    let each_kib_max = match model {
+        Model::Threads => 96,
+        Model::Tokio | Model::Epoll => 16,
+    };
 
     let server = Process::serve(&["--model", model.name()]);
     let before = server.memory_kib("VmRSS");
@@ -186,7 +189,7 @@ fn a_slow_reader_is_not_a_late_one(model: Model) {
     while left > 0 {
         // The pauses are the peer's manner.
         thread::sleep(Duration::from_millis(30));
-        let n = peer.0.read(&mut room).expect("the server is patient");
+        let n = peer.0.read(&mut room).expect("the server waits");
         assert!(n > 0, "it was closed with {left} bytes to come");
         left -= n;
     }
@@ -275,7 +278,7 @@ fn running_out_of_descriptors_neither_spins_nor_stays(model: Model) {
     let used = server.cpu_time() - before;
     assert!(used < begun.elapsed() / 50, "{used:?}: under 2 % of a core");
 
-    last.0.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    last.0.set_read_timeout(Some(TIMEOUT)).expect("a socket");
     let begun = Instant::now();
     drop(peers);
     assert_eq!(status_of(&last.reply()), 200);
@@ -356,7 +359,7 @@ fn a_reset_of_many_entries_does_not_hold_up_others(model: Model) {
     // leaves room for a busy machine.
     assert!(longest < Duration::from_millis(250), "{longest:?}");
     assert_eq!(status_of(&filler.reply()), 200);
-    assert!(begun.elapsed() < PATIENCE);
+    assert!(begun.elapsed() < TIMEOUT);
 }
 
 /// A peer that asks for many long values and reads none of them keeps a few at

@@ -9,6 +9,7 @@ use super::machine::Machine;
 use super::scenario::{Plan, Scenario};
 use crate::bench::measurement::Measurement;
 use crate::bench::protocol::Protocol;
+use crate::server::Model;
 
 /// Which CPUs servers and the generator may use; any, where a list is empty.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -49,6 +50,9 @@ pub struct Comparison {
 pub struct Compared {
     /// What it is called.
     pub name: String,
+    /// The model, if it is one of this server's.
+    #[serde(skip)]
+    pub model: Option<Model>,
     /// What it speaks.
     pub protocol: Protocol,
     /// How it was started, or where it ran.

@@ -1,4 +1,4 @@
-//! Does what a plan says: round after round, a fresh server for each group.
+//! Carries out a plan: round after round, a fresh server for each group.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -115,7 +115,7 @@ impl<'a> Runner<'a> {
     ) {
         let share = self.expected_so_far.as_secs_f64() / self.expected.as_secs_f64().max(0.001);
         let left = self.expected.saturating_sub(self.expected_so_far);
-        // What it took so far corrects the estimate once it says something.
+        // The time taken so far corrects the estimate once there is enough of it.
         let pace = match share > 0.05 {
             true => self.rounds_begun.elapsed().as_secs_f64() / self.expected_so_far.as_secs_f64(),
             false => 1.0,

@@ -188,7 +188,7 @@ impl<'a> Driver<'a> {
         self.run.stop.load(Ordering::Relaxed)
     }
 
-    /// Whether the server has stopped answering; says so.
+    /// Whether the server has stopped answering. If so, the tally tells when.
     fn is_stalled(&mut self, now_ns: u64) -> bool {
         let silent_ns = now_ns.saturating_sub(self.progress_ns);
         if self.unanswered == 0 || silent_ns < REPLY_TIMEOUT.as_nanos() as u64 {
