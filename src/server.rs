@@ -24,6 +24,8 @@ mod socket;
 mod threads;
 #[cfg(feature = "tokio")]
 mod tokio;
+#[cfg(all(test, feature = "tokio", feature = "epoll"))]
+mod waiting_store_tests;
 
 use std::fmt;
 use std::io;

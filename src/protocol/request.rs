@@ -46,8 +46,12 @@ impl Request {
             Self::Set { entry } => Request::Set {
                 entry: entry.clone(),
             },
-            Self::Get { key } => Request::Get { key: key.borrowed() },
-            Self::Delete { key } => Request::Delete { key: key.borrowed() },
+            Self::Get { key } => Request::Get {
+                key: key.borrowed(),
+            },
+            Self::Delete { key } => Request::Delete {
+                key: key.borrowed(),
+            },
             Self::Reset => Request::Reset,
         }
     }

@@ -38,7 +38,9 @@ pub(super) fn serve(
     store.finish()
 }
 
-fn serve_from<E: Executor + Clone + Send + 'static>(
+/// Serves with whatever store stands behind `store`, a clone of it for each
+/// connection.
+pub(super) fn serve_from<E: Executor + Clone + Send + 'static>(
     store: &E,
     listener: TcpListener,
     config: &Config,

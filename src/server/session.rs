@@ -268,7 +268,9 @@ impl Session {
     }
 
     fn has_requests(&self) -> bool {
-        self.batch.as_ref().is_some_and(|batch| batch.has_requests())
+        self.batch
+            .as_ref()
+            .is_some_and(|batch| batch.has_requests())
     }
 
     fn read_on(&self) -> Next {

@@ -40,7 +40,9 @@ pub(super) fn serve(
     store.finish()
 }
 
-fn serve_from<E: Executor + Clone + Send + 'static>(
+/// Serves with whatever store stands behind `store`, a clone of it for each
+/// connection.
+pub(super) fn serve_from<E: Executor + Clone + Send + 'static>(
     store: &E,
     listener: TcpListener,
     config: &Config,
@@ -109,7 +111,8 @@ impl<E: Executor> Connection<E> {
             None => self.drain(&mut stream).await,
         };
         // It fails when the peer has gone.
-        let _ = poll_fn(|cx| Poll::Ready(PollSocket::new(&mut stream, cx.waker()).end_output())).await;
+        let _ =
+            poll_fn(|cx| Poll::Ready(PollSocket::new(&mut stream, cx.waker()).end_output())).await;
         end
     }
 
@@ -244,7 +247,11 @@ impl Write for PollSocket<'_> {
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        or_would_block(self.stream.as_mut().poll_write_vectored(&mut self.cx, slices))
+        or_would_block(
+            self.stream
+                .as_mut()
+                .poll_write_vectored(&mut self.cx, slices),
+        )
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -180,3 +180,108 @@ fn value_len(reply: &Reply) -> usize {
         _ => 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+
+    fn encoded(batch: &mut Batch, pending_max: usize) -> String {
+        let mut encoder = Encoder::default();
+        batch.encode(&mut encoder, pending_max);
+        let mut bytes = Vec::new();
+        while encoder.pending() > 0 {
+            encoder.write_to(&mut bytes).expect("a Vec takes all");
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn push_set(batch: &mut Batch, key: &str, value_len: usize) {
+        let value = "v".repeat(value_len);
+        let payload = format!(r#"{{"command":"SET","key":"{key}","value":"{value}"}}"#);
+        batch.push_frame(payload.as_bytes());
+    }
+
+    fn execute(batch: &mut Batch, store: &mut Store) {
+        batch.answer_each(|request, garbage| store.apply(request, garbage));
+    }
+
+    #[test]
+    fn frames_that_are_no_requests_keep_their_places() {
+        let mut batch = Batch::default();
+        batch.push_frame(b"first");
+        assert!(!batch.has_requests(), "it is answered already");
+        batch.push_frame(br#"{"command":"GET","key":"k"}"#);
+        batch.push_frame(b"third");
+        assert!(batch.has_requests());
+        execute(&mut batch, &mut Store::default());
+        let replies = encoded(&mut batch, usize::MAX);
+        let codes: Vec<_> = replies.split("status_code\":").skip(1).collect();
+        let codes: Vec<_> = codes.iter().map(|rest| &rest[..3]).collect();
+        assert_eq!(codes, ["400", "404", "400"]);
+        assert!(batch.is_empty());
+    }
+
+    #[test]
+    fn executing_stops_when_its_replies_are_long_and_goes_on_when_they_are_encoded() {
+        const LEN: usize = 100_000;
+
+        let mut store = Store::default();
+        let mut batch = Batch::default();
+        push_set(&mut batch, "k", LEN);
+        for _ in 0..10 {
+            batch.push_frame(br#"{"command":"GET","key":"k"}"#);
+        }
+        let mut lens = Vec::new();
+        while !batch.is_empty() {
+            execute(&mut batch, &mut store);
+            assert!(batch.replies_len < REPLIES_LEN_MAX + LEN + 2);
+            lens.push(encoded(&mut batch, usize::MAX).matches("200").count());
+        }
+        assert_eq!(lens, [1 + 3, 3, 3, 1]);
+    }
+
+    #[test]
+    fn encoding_stops_at_its_bound_and_goes_on_where_it_stopped() {
+        let mut store = Store::default();
+        let mut batch = Batch::default();
+        push_set(&mut batch, "k", 100);
+        for _ in 0..5 {
+            batch.push_frame(br#"{"command":"GET","key":"k"}"#);
+        }
+        execute(&mut batch, &mut store);
+        let mut replies = 0;
+        while !batch.is_empty() {
+            let some = encoded(&mut batch, 200).matches("200").count();
+            assert!((1..=3).contains(&some), "{some}");
+            replies += some;
+        }
+        assert_eq!(replies, 6);
+    }
+
+    #[test]
+    fn what_is_displaced_and_removed_is_garbage_once() {
+        let mut store = Store::default();
+        let mut batch = Batch::default();
+        push_set(&mut batch, "k", 1000);
+        push_set(&mut batch, "k", 2000);
+        execute(&mut batch, &mut store);
+        let displaced = batch.take_garbage().bytes();
+        assert!((1000..1100).contains(&displaced), "{displaced}");
+        batch.push_frame(br#"{"command":"RST"}"#);
+        execute(&mut batch, &mut store);
+        let removed = batch.take_garbage().bytes();
+        assert!((2000..2100).contains(&removed), "{removed}");
+        assert!(batch.take_garbage().is_empty());
+    }
+
+    #[test]
+    fn a_batch_keeps_no_long_keys_room() {
+        let mut batch = Batch::default();
+        let key = "k".repeat(1 << 20);
+        batch.push_frame(format!(r#"{{"command":"GET","key":"{key}"}}"#).as_bytes());
+        execute(&mut batch, &mut Store::default());
+        encoded(&mut batch, usize::MAX);
+        assert!(batch.keys.capacity() <= KEYS_LEN_IDLE);
+    }
+}

@@ -165,7 +165,10 @@ mod tests {
         batch.push_frame(br#"{"command":"RST"}"#);
         assert_eq!(faulty.execute(&mut batch), Err(StoreLost));
         assert!(healthy.execute(&mut Batch::default()).is_err());
-        assert!(healthy.execute(&mut Batch::default()).is_err(), "and ever after");
+        assert!(
+            healthy.execute(&mut Batch::default()).is_err(),
+            "and ever after"
+        );
         shutdown.wait();
         assert!(store.is_broken());
     }
