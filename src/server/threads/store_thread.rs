@@ -85,10 +85,11 @@ impl StoreThread {
                 if outcome.is_err() {
                     let (shutdown, broken) = on_panic;
                     broken.store(true, Ordering::SeqCst);
-                    // Ends the waits for replies. The store itself, which can
-                    // take long to drop, goes after all others know.
-                    drop(queue);
                     shutdown.trigger();
+                    // Dropped, a job ends its worker's wait. To drop the queue
+                    // would not do: what is sent at that time would stay in
+                    // it, and its worker would wait for ever.
+                    queue.iter().for_each(drop);
                 }
             })?;
         Ok(Self {
