@@ -10,6 +10,7 @@ mod delete;
 #[cfg(feature = "bench")]
 mod echo;
 mod get;
+mod printable;
 mod reset;
 mod serve;
 mod set;
@@ -191,9 +192,10 @@ fn show(text: &str) -> ExitCode {
     }
 }
 
-/// Says on standard error what went wrong.
+/// Says on standard error what went wrong. Nothing in it steers a terminal, whoever
+/// has written part of it.
 fn trouble(message: impl fmt::Display) -> ExitCode {
     // With standard error closed there is nobody to tell.
-    let _ = writeln!(std::io::stderr(), "speicher: {message}");
+    let _ = writeln!(std::io::stderr(), "speicher: {}", printable::lines(message));
     ExitCode::from(EXIT_TROUBLE)
 }

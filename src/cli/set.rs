@@ -7,6 +7,7 @@ use std::time::Duration;
 use argh::FromArgs;
 use serde_json::value::RawValue;
 
+use super::printable::sentence;
 use super::target::Target;
 use super::units::{parse_port, parse_timeout};
 use super::{positional, trouble};
@@ -39,7 +40,8 @@ pub(crate) struct Set {
     #[argh(option, from_str_fn(parse_port))]
     port: Option<u16>,
 
-    /// how long to wait for the server (10s)
+    /// how long the server may take to accept the connection, and then for the
+    /// call; 1 s more for each MiB that is sent or received (10s)
     #[argh(option, from_str_fn(parse_timeout))]
     timeout: Option<Duration>,
 }
@@ -59,10 +61,7 @@ impl Set {
             port: self.port,
             timeout: self.timeout,
         };
-        target
-            .connect()?
-            .set(&self.key, &value)
-            .map_err(|error| error.to_string())
+        target.connect()?.set(&self.key, &value).map_err(sentence)
     }
 }
 
