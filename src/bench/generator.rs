@@ -5,10 +5,13 @@
 //! asked less. An *open* loop sends when a schedule says so, and latency counts
 //! from that moment: what a slow server makes others wait is seen.
 
+mod blocking;
 mod connection;
+mod decoder;
 mod driver;
 mod fill;
 mod idle;
+mod limits;
 mod reply;
 mod timer;
 mod window;
@@ -33,11 +36,9 @@ use super::workload::{Values, Workload, Written};
 use connection::Connection;
 use driver::Driver;
 pub(super) use idle::Idle;
+use limits::CONNECT_TIMEOUT;
+pub use limits::REPLY_TIMEOUT;
 use window::Window;
-
-/// How long a server may leave requests unanswered before it counts as one
-/// that has stopped.
-pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Open loop: a request that leaves later than this after it was due is late.
 pub const LATE_AFTER: Duration = Duration::from_micros(100);
@@ -115,6 +116,7 @@ pub enum Progress<'a> {
 const MOMENT: Duration = Duration::from_millis(250);
 
 /// Runs the load. `stop` ends it early, with what is done so far; `progress` hears about it four times a second.
+/// It takes [`Load::time_max`] at most.
 ///
 /// Fails with a sentence when no connection can be made, or the keys can't be
 /// set, unless it is stopped meanwhile: then the measurement is an empty one. What goes wrong later is in the [`Measurement`].
@@ -128,7 +130,7 @@ pub fn run(
     let mut ignore = |_: Progress<'_>| {};
     let is_live = progress.is_some();
     let progress = progress.unwrap_or(&mut ignore);
-    if (load.fill || load.verify) && load.protocol.has_entries() {
+    if load.fills() {
         progress(Progress::Filling);
         match fill::fill(load, &values, written.as_ref(), stop) {
             // Who stopped it may have stopped the server too.
@@ -217,7 +219,7 @@ impl Run<'_> {
 
     fn nobody_there(&self) -> String {
         let address = self.load.address;
-        match std::net::TcpStream::connect_timeout(&address, PATIENCE) {
+        match std::net::TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
             Ok(_) => format!("{address} takes no connection; is it at its limit?"),
             Err(error) => format!(
                 "can't connect to {address} ({error}); is a server running there? \
@@ -236,7 +238,7 @@ impl Run<'_> {
         progress: &mut dyn FnMut(Progress<'_>),
     ) {
         let mut running = self.load.threads;
-        let wait = |running: &mut usize, patience| match is_done.recv_timeout(patience) {
+        let wait = |running: &mut usize, timeout| match is_done.recv_timeout(timeout) {
             Ok(()) => *running -= 1,
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => *running = 0,
@@ -251,11 +253,11 @@ impl Run<'_> {
         let begun = Instant::now();
         let (mut told, mut seen) = (begun, 0);
         while running > 0 {
-            let patience = match window.until_end() {
+            let timeout = match window.until_end() {
                 Some(left) if !left.is_zero() => left.min(MOMENT),
                 _ => MOMENT,
             };
-            wait(&mut running, patience);
+            wait(&mut running, timeout);
             let is_over = window.until_end().is_some_and(|left| left.is_zero());
             if let Some(server) = server.as_mut().filter(|_| is_over) {
                 server.end();

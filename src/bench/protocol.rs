@@ -153,12 +153,14 @@ const LINE_LEN_MAX: usize = 4096;
 
 /// The first line of `bytes` without its end, and where the next begins.
 fn line(bytes: &[u8]) -> Result<Option<(&[u8], usize)>, Malformed> {
-    match bytes.iter().position(|byte| *byte == b'\n') {
+    // What lies further was looked at in vain, and would be again with each piece.
+    let near = &bytes[..bytes.len().min(LINE_LEN_MAX + 1)];
+    match near.iter().position(|byte| *byte == b'\n') {
         Some(end) => {
             let line = &bytes[..end];
             Ok(Some((line.strip_suffix(b"\r").unwrap_or(line), end + 1)))
         }
-        None if bytes.len() > LINE_LEN_MAX => Err(Malformed::new(bytes)),
+        None if near.len() > LINE_LEN_MAX => Err(Malformed::new(bytes)),
         None => Ok(None),
     }
 }
@@ -242,6 +244,20 @@ mod tests {
             let mut bytes = Vec::new();
             encoder.write_to(&mut bytes).expect("a Vec");
             assert_scanned(Protocol::Speicher, &bytes, outcome);
+        }
+    }
+
+    /// Before the value stands much that could be its begin.
+    #[test]
+    fn a_value_is_found_in_linear_time_and_where_it_stands() {
+        let value = format!("\"{}\"", "v".repeat(1 << 20));
+        let other = format!("\"{}w\"", "v".repeat(1 << 20));
+        let json = format!("{{\"other\": {other}, \"value\": {value}, \"status_code\": 200}}");
+        let header = u32::try_from(json.len()).expect("short").to_be_bytes();
+        let bytes = [&header, json.as_bytes()].concat();
+        match Protocol::Speicher.scan(&bytes) {
+            Ok(Scan::Reply { value: range, .. }) => assert_eq!(&bytes[range], value.as_bytes()),
+            other => panic!("{other:?}"),
         }
     }
 
