@@ -53,7 +53,7 @@ fn commands(conjunction: &str) -> String {
 const EXIT_ABSENT: u8 = 1;
 
 /// The command line is wrong, or the command could not be carried out.
-const EXIT_TROUBLE: u8 = 2;
+const EXIT_ERROR: u8 = 2;
 
 /// Reads the command line; where that is all there is to do, for `--help`,
 /// `--version` and mistakes, prints what there is to say and returns the exit
@@ -63,18 +63,18 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Exi
         .skip(1)
         .map(|arg| arg.into_string())
         .collect::<Result<_, _>>()
-        .map_err(|arg| trouble(format_args!("the argument {arg:?} is not UTF-8")))?;
+        .map_err(|arg| report_error(format_args!("the argument {arg:?} is not UTF-8")))?;
     let args = for_argh(args);
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let top = TopLevel::from_args(&["speicher"], &args).map_err(|exit| match exit.status {
         Ok(()) => show(exit.output.trim_end()),
-        Err(()) => trouble(mistake(&exit.output, args.first().copied())),
+        Err(()) => report_error(mistake(&exit.output, args.first().copied())),
     })?;
     if top.version {
         return Err(show(concat!("speicher ", env!("CARGO_PKG_VERSION"))));
     }
     top.command.ok_or_else(|| {
-        trouble(format_args!(
+        report_error(format_args!(
             "say what to do: {}; speicher --help tells more",
             commands("or")
         ))
@@ -186,16 +186,16 @@ fn show(text: &str) -> ExitCode {
     match writeln!(std::io::stdout(), "{text}") {
         // Whoever reads may have seen enough, as `head` does.
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            trouble(format_args!("can't write to standard output: {error}"))
+            report_error(format_args!("can't write to standard output: {error}"))
         }
         _ => ExitCode::SUCCESS,
     }
 }
 
-/// Says on standard error what went wrong. Nothing in it steers a terminal, whoever
-/// has written part of it.
-fn trouble(message: impl fmt::Display) -> ExitCode {
+/// Prints the error on standard error. Nothing in it steers a terminal, whoever has
+/// written part of it.
+fn report_error(message: impl fmt::Display) -> ExitCode {
     // With standard error closed there is nobody to tell.
     let _ = writeln!(std::io::stderr(), "speicher: {}", printable::lines(message));
-    ExitCode::from(EXIT_TROUBLE)
+    ExitCode::from(EXIT_ERROR)
 }

@@ -7,10 +7,12 @@
 
 mod answer;
 mod case;
+mod case_file;
 mod catalogue;
 mod clause;
 mod client;
 mod code;
+mod failure;
 mod json;
 mod linearize;
 mod link;
@@ -24,44 +26,13 @@ mod template;
 mod transcript;
 mod trial;
 
-use std::fmt;
-
-pub use case::{Case, Level, all, groups};
+pub use crate::child::kill_all;
+pub use crate::child::port::require_port;
+pub use case::{Case, Level};
+pub use catalogue::{all, groups};
 pub use clause::clause;
 pub use client::{ClientCase, client_cases, run_client};
-pub use process::kill_all;
+pub use failure::Failure;
 pub use record::{Record, Report, Side, Verdict};
 pub use runner::{Options, run};
 pub use subject::{Subject, Unreachable};
-
-/// What a case wanted to see, and what it saw instead.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
-    /// What conforms.
-    pub expected: String,
-    /// What came.
-    pub got: String,
-}
-
-impl Failure {
-    fn new(expected: impl Into<String>, got: impl Into<String>) -> Self {
-        Self {
-            expected: expected.into(),
-            got: got.into(),
-        }
-    }
-
-    /// The failure of one of several steps.
-    fn in_step(self, step: usize, all: usize) -> Self {
-        Self {
-            expected: format!("in step {step} of {all}, {}", self.expected),
-            got: self.got,
-        }
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "expected {}, got {}", self.expected, self.got)
-    }
-}

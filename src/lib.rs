@@ -18,4 +18,8 @@ pub mod bench;
 pub mod conformance;
 
 #[cfg(any(feature = "bench", feature = "conformance"))]
-mod process_group;
+#[cfg_attr(
+    not(all(feature = "bench", feature = "conformance")),
+    allow(dead_code, reason = "the lab and the kit each use a part of it")
+)]
+mod child;

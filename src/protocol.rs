@@ -14,4 +14,4 @@ pub use entry::Entry;
 pub use frame::{Decoder, FrameError};
 pub use reply::{Encoder, Reply, StatusCode};
 pub use request::{BadRequest, Request};
-pub use value::{Json, Key, Value};
+pub use value::{Json, Key, KeyRef, Value};

@@ -4,31 +4,36 @@
 
 mod accept;
 #[cfg(any(feature = "tokio", feature = "epoll"))]
-mod census;
+mod connection_limit;
 mod end;
 #[cfg(feature = "epoll")]
 mod epoll;
+mod lazy_free;
 mod limits;
+mod linger;
+#[cfg(any(feature = "tokio", feature = "epoll"))]
+mod local_store;
 mod log;
+#[cfg(any(feature = "tokio", feature = "epoll"))]
+mod nonblocking;
 mod pace;
 mod refusal;
-#[cfg(any(feature = "tokio", feature = "epoll"))]
 mod session;
 mod shutdown;
 mod socket;
 mod threads;
 #[cfg(feature = "tokio")]
 mod tokio;
+#[cfg(all(test, feature = "tokio", feature = "epoll"))]
+mod waiting_store_tests;
 
 use std::fmt;
 use std::io;
 use std::net::TcpListener;
 use std::str::FromStr;
-use std::thread;
 use std::time::Duration;
 
 use crate::protocol::frame::FRAME_LEN_MAX_DEFAULT;
-use crate::store::Discarded;
 
 use accept::accept;
 pub use shutdown::Shutdown;
@@ -185,15 +190,4 @@ pub fn serve(
         #[cfg(not(all(feature = "tokio", feature = "epoll")))]
         model => Err(io::Error::new(io::ErrorKind::Unsupported, not_built(model))),
     }
-}
-
-/// Drops what the store has removed, where no connection waits for it.
-fn discard(discarded: Discarded) {
-    if !discarded.is_large() {
-        return;
-    }
-    // Without a thread to do it, it is done here: `spawn` drops the closure.
-    let _ = thread::Builder::new()
-        .name("discard".to_owned())
-        .spawn(move || drop(discarded));
 }

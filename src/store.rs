@@ -1,67 +1,43 @@
-//! The entries, and what each command does to them.
+//! The entries, what each command does to them, and the batch that carries
+//! commands there and replies back.
 
+mod batch;
+mod garbage;
 pub mod shards;
 
+use std::borrow::Borrow;
 use std::collections::HashSet;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::io;
+use std::task::{Context, Poll};
 
-use crate::protocol::{Entry, Reply, Request};
+pub use batch::{BATCH_LEN_MAX, Batch, REPLIES_LEN_MAX};
+pub use garbage::Garbage;
 
-/// std's map from key to value: an entry's hash and equality are its key's.
-type Entries = HashSet<Entry, BuildHasherDefault<KeyHash>>;
+use crate::protocol::{Entry, KeyRef, Reply, Request};
 
-/// Hands on the hash that an entry has kept since it was parsed.
-#[derive(Debug, Default)]
-struct KeyHash(u64);
-
-impl Hasher for KeyHash {
-    fn write(&mut self, _: &[u8]) {
-        unreachable!("an entry hashes as one u64");
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
-/// Owns the entries. Knows no socket, no thread and no lock.
-#[derive(Debug, Default)]
-pub struct Store {
-    entries: Entries,
-}
-
-/// What stores have removed.
+/// One connection's access to a store, with room for one batch.
 ///
-/// Dropping it can take long, in proportion to what a reset removed: do it
-/// where nobody waits for the store.
-#[derive(Debug, Default)]
-pub struct Discarded(Vec<Removed>);
-
-impl Discarded {
-    /// Whether dropping it takes long enough to matter to somebody who waits.
-    pub fn is_large(&self) -> bool {
-        /// Dropped within about a millisecond.
-        const ENTRIES_SMALL: usize = 10_000;
-
-        let entries = self.0.iter().map(|removed| match removed {
-            // Long values are their own mappings, a page at a time.
-            Removed::Entry(entry) => 1 + (entry.value().len() >> 12),
-            Removed::Entries(entries) => entries.len(),
-        });
-        entries.sum::<usize>() > ENTRIES_SMALL
-    }
+/// A store that answers at once never returns `Pending`. One that waits, for a
+/// network or a disk, keeps what it needs of the batch, has the task woken, and
+/// is asked again with the same batch; what is not asked again is given up.
+pub trait Executor {
+    /// Executes the batch's requests in order, as many as
+    /// [`answer_each`](Batch::answer_each) lets it: at least one. A reset is a
+    /// barrier: nothing moves from before it to after it, or back.
+    ///
+    /// Fails when nobody knows what was executed. The connection has to close
+    /// then, for every reply would be a guess (A6).
+    fn poll_execute(
+        &mut self,
+        batch: &mut Batch,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), StoreLost>>;
 }
 
-#[derive(Debug)]
-enum Removed {
-    Entry(Entry),
-    Entries(Entries),
-}
+/// The store is gone, and with it the knowledge of what it executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreLost;
 
 /// What a server fails with whose store has panicked.
 pub(crate) fn broken_error() -> io::Error {
@@ -71,35 +47,109 @@ pub(crate) fn broken_error() -> io::Error {
     )
 }
 
+/// std's map from key to value: an entry's hash and equality are its key's.
+type Entries = HashSet<Entry, BuildHasherDefault<KeyHash>>;
+
+/// Owns the entries. Knows no socket, no thread and no lock.
+#[derive(Debug, Default)]
+pub struct Store {
+    entries: Entries,
+    /// What the entries take, without the map.
+    entries_len: usize,
+}
+
 impl Store {
-    /// Executes one request (S1).
-    ///
-    /// What it removes it leaves to the caller to drop: a SET in `request`,
-    /// the others in `discarded`.
-    pub fn apply(&mut self, request: &mut Request, discarded: &mut Discarded) -> Reply {
+    /// Executes one request (S1). What it removes goes into `garbage`.
+    pub fn apply(&mut self, request: Request<KeyRef<'_>>, garbage: &mut Garbage) -> Reply {
         match request {
             Request::Set { entry } => {
-                if let Some(replaced) = self.entries.replace(entry.clone()) {
-                    *entry = replaced;
+                self.entries_len += entry.len();
+                if let Some(displaced) = self.entries.replace(entry) {
+                    self.discard(displaced, garbage);
                 }
                 Reply::Done
             }
-            Request::Get { key } => match self.entries.get(key.as_entry()) {
+            Request::Get { key } => match self.entries.get(&key as &dyn Keyed) {
                 Some(entry) => Reply::Value(entry.clone().into()),
                 None => Reply::NoValue,
             },
-            Request::Delete { key } => match self.entries.take(key.as_entry()) {
+            Request::Delete { key } => match self.entries.take(&key as &dyn Keyed) {
                 Some(entry) => {
-                    discarded.0.push(Removed::Entry(entry));
+                    self.discard(entry, garbage);
                     Reply::Done
                 }
                 None => Reply::NoKey,
             },
             Request::Reset => {
-                let entries = std::mem::take(&mut self.entries);
-                discarded.0.push(Removed::Entries(entries));
+                let Self {
+                    entries,
+                    entries_len,
+                } = std::mem::take(self);
+                let count = entries.len();
+                garbage.push_table(entries, count, entries_len);
                 Reply::Done
             }
         }
+    }
+
+    fn discard(&mut self, entry: Entry, garbage: &mut Garbage) {
+        self.entries_len -= entry.len();
+        garbage.push(entry);
+    }
+}
+
+/// What the map finds an entry by: the entry itself, or a key that has none.
+trait Keyed {
+    fn key(&self) -> KeyRef<'_>;
+}
+
+impl Keyed for Entry {
+    fn key(&self) -> KeyRef<'_> {
+        KeyRef::with_hash(self.key(), self.key_hash())
+    }
+}
+
+impl Keyed for KeyRef<'_> {
+    fn key(&self) -> KeyRef<'_> {
+        *self
+    }
+}
+
+impl<'a> Borrow<dyn Keyed + 'a> for Entry {
+    fn borrow(&self) -> &(dyn Keyed + 'a) {
+        self
+    }
+}
+
+impl PartialEq for dyn Keyed + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        let (one, other) = (self.key(), other.key());
+        one.hash() == other.hash() && one.as_str() == other.as_str()
+    }
+}
+
+impl Eq for dyn Keyed + '_ {}
+
+impl Hash for dyn Keyed + '_ {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.key().hash());
+    }
+}
+
+/// Hands on the hash that was computed when the request was parsed.
+#[derive(Debug, Default)]
+struct KeyHash(u64);
+
+impl Hasher for KeyHash {
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("a key hashes as one u64");
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }

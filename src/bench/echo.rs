@@ -14,7 +14,9 @@ use std::time::Duration;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
 
-/// How an echo moves bytes.
+use crate::server::Model;
+
+/// How an echo moves bytes: as the model of the same name does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EchoModel {
     /// Blocking, a thread for each connection.
@@ -24,12 +26,22 @@ pub enum EchoModel {
     Epoll,
 }
 
+impl EchoModel {
+    /// Every echo, in the order of the models.
+    pub const ALL: [Self; 2] = [Self::Threads, Self::Epoll];
+
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Threads => Model::Threads.name(),
+            Self::Epoll => Model::Epoll.name(),
+        }
+    }
+}
+
 impl fmt::Display for EchoModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Threads => "threads",
-            Self::Epoll => "epoll",
-        })
+        f.write_str(self.name())
     }
 }
 
@@ -37,13 +49,13 @@ impl FromStr for EchoModel {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        match name {
-            "threads" => Ok(Self::Threads),
-            "epoll" => Ok(Self::Epoll),
-            _ => Err(format!(
-                "there is no echo {name:?}; choose one of threads, epoll"
-            )),
-        }
+        let mut echoes = Self::ALL.into_iter();
+        echoes.find(|echo| echo.name() == name).ok_or_else(|| {
+            format!(
+                "there is no echo {name:?}; choose one of {}",
+                Self::ALL.map(Self::name).join(", ")
+            )
+        })
     }
 }
 
@@ -101,14 +113,14 @@ fn serve_with_loops(listener: &TcpListener) -> io::Result<()> {
         .map(|_| start_loop())
         .collect::<io::Result<Vec<_>>>()?;
     // In turn, as the epoll model hands them out.
-    for (stream, (newcomers, waker)) in listener.incoming().zip(loops.iter().cycle()) {
+    for (stream, (incoming, waker)) in listener.incoming().zip(loops.iter().cycle()) {
         let Some(stream) = accepted(stream) else {
             continue;
         };
         if stream.set_nonblocking(true).is_err() {
             continue;
         }
-        newcomers
+        incoming
             .send(TcpStream::from_std(stream))
             .map_err(|_| io::Error::other("an event loop has ended"))?;
         waker.wake()?;
@@ -121,12 +133,12 @@ const WAKER: Token = Token(usize::MAX);
 fn start_loop() -> io::Result<(Sender<TcpStream>, Arc<Waker>)> {
     let poll = Poll::new()?;
     let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
-    let (sender, newcomers) = channel();
-    thread::spawn(move || run_loop(poll, &newcomers));
+    let (sender, incoming) = channel();
+    thread::spawn(move || run_loop(poll, &incoming));
     Ok((sender, waker))
 }
 
-fn run_loop(mut poll: Poll, newcomers: &Receiver<TcpStream>) {
+fn run_loop(mut poll: Poll, incoming: &Receiver<TcpStream>) {
     let mut events = Events::with_capacity(1024);
     let mut connections: Vec<Option<Connection>> = Vec::new();
     let mut vacant = Vec::new();
@@ -149,7 +161,7 @@ fn run_loop(mut poll: Poll, newcomers: &Receiver<TcpStream>) {
                 vacant.push(index);
             }
         }
-        for mut stream in newcomers.try_iter() {
+        for mut stream in incoming.try_iter() {
             let index = vacant.pop().unwrap_or(connections.len());
             let interest = Interest::READABLE | Interest::WRITABLE;
             let registered = poll

@@ -3,7 +3,7 @@
 //! A *closed* loop sends on each connection as many requests as the pipeline
 //! is deep, waits for all their replies, and sends the next: a slow server is
 //! asked less. An *open* loop sends when a schedule says so, and latency counts
-//! from that moment: what a slow server makes others wait is seen.
+//! from that time: what a slow server makes others wait is seen.
 
 mod blocking;
 mod connection;
@@ -12,11 +12,12 @@ mod driver;
 mod fill;
 mod idle;
 mod limits;
+mod load;
 mod reply;
+mod run;
 mod timer;
 mod window;
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Mutex, PoisonError};
@@ -27,70 +28,19 @@ use hdrhistogram::Histogram;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::Pid;
-use serde::Serialize;
 
 use super::measurement::{Measurement, Tally, latencies};
 use super::process::ServerMeter;
-use super::protocol::Protocol;
-use super::workload::{Values, Workload, Written};
+use super::workload::{Values, Written};
 use connection::Connection;
 use driver::Driver;
-pub(super) use idle::Idle;
 use limits::CONNECT_TIMEOUT;
-pub use limits::REPLY_TIMEOUT;
+use run::{PROGRESS_INTERVAL, Run};
 use window::Window;
 
-/// Open loop: a request that leaves later than this after it was due is late.
-pub const LATE_AFTER: Duration = Duration::from_micros(100);
-
-/// The most connections of one load.
-pub const CONNECTIONS_MAX: usize = 20_000;
-
-/// The deepest pipeline.
-pub const PIPELINE_MAX: usize = 100_000;
-
-/// One load on one server.
-#[derive(Clone, Debug, Serialize)]
-pub struct Load {
-    /// Where the server listens.
-    pub address: SocketAddr,
-    /// What it speaks.
-    pub protocol: Protocol,
-    /// What it is asked for.
-    pub workload: Workload,
-    /// Connections at the same time, from 1 to [`CONNECTIONS_MAX`].
-    pub connections: usize,
-    /// Unanswered requests on each connection, from 1 to [`PIPELINE_MAX`]: exactly
-    /// so many in a closed loop, at most in an open one.
-    pub pipeline: usize,
-    /// Threads of the generator, from 1 to as many as there are connections.
-    pub threads: usize,
-    /// Requests a second of an open loop; `None` for a closed one.
-    pub rate: Option<f64>,
-    /// How much is measured.
-    pub length: Length,
-    /// How long the load runs before it is measured.
-    pub warmup: Duration,
-    /// Whether every key is set first.
-    pub fill: bool,
-    /// Whether every value that is read is checked to be one that was
-    /// written. Fills first, whatever `fill` says.
-    pub verify: bool,
-    /// The server's process, to count what it uses.
-    pub server_pid: Option<u32>,
-    /// The CPUs that the generator's threads run on; any, if there are none.
-    pub cpus: Vec<usize>,
-}
-
-/// How much is measured.
-#[derive(Clone, Copy, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Length {
-    /// What happens in that time.
-    Time(Duration),
-    /// So many requests.
-    Requests(u64),
-}
+pub(super) use idle::Idle;
+pub use limits::REPLY_TIMEOUT;
+pub use load::{CONNECTIONS_MAX, LATE_AFTER, Length, Load, PIPELINE_MAX};
 
 /// What can be told while it runs.
 pub enum Progress<'a> {
@@ -98,28 +48,25 @@ pub enum Progress<'a> {
     Filling,
     /// It runs, and is not measured yet.
     WarmingUp,
-    /// It is measured: for how long, how many replies in the last moment, how
-    /// long that was, and their latencies in nanoseconds.
+    /// It is measured.
     Measuring {
         /// Since the measuring began.
         elapsed: Duration,
         /// How much of it is done, from 0 to 1.
         share: f64,
-        /// The length of the last moment.
-        moment: Duration,
-        /// The latencies of the last moment in nanoseconds.
+        /// Since progress was last told.
+        interval: Duration,
+        /// The latencies of the interval in nanoseconds, one for each reply.
         latencies: &'a Histogram<u64>,
     },
 }
 
-/// How often progress is told.
-const MOMENT: Duration = Duration::from_millis(250);
-
-/// Runs the load. `stop` ends it early, with what is done so far; `progress` hears about it four times a second.
-/// It takes [`Load::time_max`] at most.
+/// Runs the load. `stop` ends it early, with what is done so far; `progress`
+/// hears about it four times a second. It takes [`Load::time_max`] at most.
 ///
 /// Fails with a sentence when no connection can be made, or the keys can't be
-/// set, unless it is stopped meanwhile: then the measurement is an empty one. What goes wrong later is in the [`Measurement`].
+/// set, unless it is stopped meanwhile: then the measurement is an empty one.
+/// What goes wrong later is in the [`Measurement`].
 pub fn run(
     load: &Load,
     stop: &AtomicBool,
@@ -143,7 +90,7 @@ pub fn run(
         values: &values,
         written: written.as_ref(),
         stop,
-        moment: is_live.then(|| Mutex::new(latencies())),
+        recent: is_live.then(|| Mutex::new(latencies())),
     };
     run.run(progress)
 }
@@ -153,16 +100,6 @@ pub fn run(
 /// Fails with a sentence when the server does not take them.
 pub(super) fn fill(load: &Load, stop: &AtomicBool) -> Result<(), String> {
     fill::fill(load, &Values::new(&load.workload), None, stop)
-}
-
-/// What the threads share.
-struct Run<'a> {
-    load: &'a Load,
-    values: &'a Values,
-    written: Option<&'a Written>,
-    stop: &'a AtomicBool,
-    /// Latencies since progress was last told, if anybody listens.
-    moment: Option<Mutex<Histogram<u64>>>,
 }
 
 impl Run<'_> {
@@ -254,15 +191,15 @@ impl Run<'_> {
         let (mut told, mut seen) = (begun, 0);
         while running > 0 {
             let timeout = match window.until_end() {
-                Some(left) if !left.is_zero() => left.min(MOMENT),
-                _ => MOMENT,
+                Some(left) if !left.is_zero() => left.min(PROGRESS_INTERVAL),
+                _ => PROGRESS_INTERVAL,
             };
             wait(&mut running, timeout);
             let is_over = window.until_end().is_some_and(|left| left.is_zero());
             if let Some(server) = server.as_mut().filter(|_| is_over) {
                 server.end();
             }
-            if told.elapsed() >= MOMENT && running > 0 {
+            if told.elapsed() >= PROGRESS_INTERVAL && running > 0 {
                 seen += self.tell(begun.elapsed(), told.elapsed(), seen, progress);
                 told = Instant::now();
             }
@@ -272,15 +209,15 @@ impl Run<'_> {
         }
     }
 
-    /// Tells of the last moment, and how many replies came in it.
+    /// Tells of the last interval; returns how many replies came in it.
     fn tell(
         &self,
         elapsed: Duration,
-        moment: Duration,
+        interval: Duration,
         seen: u64,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> u64 {
-        let Some(shared) = &self.moment else {
+        let Some(shared) = &self.recent else {
             return 0;
         };
         let latencies = std::mem::replace(
@@ -294,7 +231,7 @@ impl Run<'_> {
         progress(Progress::Measuring {
             elapsed,
             share: share.min(1.0),
-            moment,
+            interval,
             latencies: &latencies,
         });
         latencies.len()
@@ -328,7 +265,7 @@ impl Run<'_> {
 /// that it starts inherit it.
 pub fn allow_many_descriptors() {
     if let Ok((_, most)) = getrlimit(Resource::RLIMIT_NOFILE) {
-        // What it can't have, connections will say.
+        // Connections that find no descriptor report it.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
     }
 }
@@ -349,7 +286,8 @@ pub(super) fn pin(cpus: &[usize]) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::workload::ValueSizes;
+    use crate::bench::protocol::Protocol;
+    use crate::bench::workload::{ValueSizes, Workload};
 
     /// The values that the load is given here are shorter than those it asks
     /// for, which no caller can bring about.
@@ -385,7 +323,7 @@ mod tests {
                 values: &Values::new(&Workload::default()),
                 written: None,
                 stop: &AtomicBool::new(false),
-                moment: None,
+                recent: None,
             };
             run.run(&mut |_| {}).map(drop)
         });

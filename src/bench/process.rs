@@ -8,6 +8,8 @@ use nix::time::ClockId;
 use nix::unistd::Pid;
 use serde::Serialize;
 
+use crate::child::usage::{rss_bytes, status_field};
+
 /// Processor time of all threads of a process since it began, those that have
 /// ended among them, to the nanosecond; `None` when there is no such process,
 /// or no right to ask. Takes no longer for a process with many threads.
@@ -84,21 +86,10 @@ fn switches(pid: u32) -> Option<u64> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
     let of_each = tasks.map_while(Result::ok).map(|task| {
         let status = fs::read_to_string(task.path().join("status")).unwrap_or_default();
-        let count = |name| field(&status, name).unwrap_or(0);
+        let count = |name| status_field(&status, name).unwrap_or(0);
         count("voluntary_ctxt_switches:") + count("nonvoluntary_ctxt_switches:")
     });
     Some(of_each.sum())
-}
-
-/// The resident memory of a process in bytes.
-pub(super) fn rss_bytes(pid: u32) -> Option<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    Some(field(&status, "VmRSS:")? << 10)
-}
-
-fn field(status: &str, name: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-    line.split_whitespace().next()?.parse().ok()
 }
 
 /// What the calling thread has used.

@@ -1,43 +1,25 @@
 //! Servers that are started for a measurement, and stopped after it.
 
-use std::collections::VecDeque;
-use std::io::{PipeReader, Read};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
-
-use nix::sys::signal::{Signal, killpg};
 
 use super::generator::pin;
-use super::process::rss_bytes;
-use crate::process_group::Group;
+use crate::child::port::{free_port, require_port, with_port};
+use crate::child::usage::rss_bytes;
+use crate::child::{Child, Launch, StartError};
 
-pub use crate::process_group::kill_all;
-
-/// How long a server may take until it accepts connections.
-const START_PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long a server may take to end after SIGTERM, before it is killed.
-const STOP_PATIENCE: Duration = Duration::from_secs(3);
+pub use crate::child::kill_all;
+pub use crate::child::port::has_port;
 
 /// How often a server is started when it ends at once: another process may
 /// have taken its port.
 const ATTEMPTS: usize = 3;
 
-/// How long to wait for the last that a server printed.
-const PRINTED_PATIENCE: Duration = Duration::from_millis(200);
-
-/// The end of what a server printed that is kept, in bytes.
-const PRINTED_LEN: usize = 2000;
-
 /// A command line that starts a server, with places for what is known only
 /// then: `{port}`, `{connections}` (the most that it will have to serve) and
-/// `{cores}` (those that it may use).
+/// `{cores}` (how many it may use).
 #[derive(Clone, Debug)]
 pub struct CommandLine(Vec<String>);
 
@@ -50,12 +32,7 @@ impl CommandLine {
         let words = words.ok_or_else(|| {
             format!("the command {line:?} is empty, or a quote in it is not closed")
         })?;
-        if !words.iter().any(|word| word.contains("{port}")) {
-            return Err(format!(
-                "the command {line:?} does not say {{port}}; the server has to listen on the \
-                 port that it is told"
-            ));
-        }
+        require_port(line)?;
         Ok(Self(words))
     }
 
@@ -80,7 +57,7 @@ impl CommandLine {
 
     fn filled_in(&self, port: u16, budget: &Budget) -> Vec<String> {
         let filled = self.0.iter().map(|word| {
-            word.replace("{port}", &port.to_string())
+            with_port(word, port)
                 .replace("{connections}", &budget.connections.to_string())
                 .replace("{cores}", &budget.cores().to_string())
         });
@@ -118,165 +95,75 @@ pub fn check_pid(pid: u32) -> Result<(), String> {
     }
 }
 
-/// A server in a process group of its own, on a free port of 127.0.0.1.
-/// Dropped, it is stopped, with all that it has started.
+/// A server on a free port of 127.0.0.1. Dropped, it is stopped, with all that
+/// it has started.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
-    group: Group,
     /// Where it listens.
     pub address: SocketAddr,
-    printed: Arc<Mutex<VecDeque<u8>>>,
-    /// Disconnected once everything that it printed is there.
-    all_is_printed: Receiver<()>,
 }
 
 impl Server {
-    /// Starts it and waits until it accepts connections.
+    /// Starts the server and waits up to 20 s until it accepts connections.
     ///
-    /// Fails with a sentence that has the end of what the server printed.
+    /// Fails with a sentence that has the end of what the server printed, and
+    /// soon after `stop` is raised.
     pub fn start(
         command: &CommandLine,
         budget: &Budget,
         stop: &AtomicBool,
     ) -> Result<Self, String> {
-        let mut trouble = String::new();
-        for _ in 0..ATTEMPTS {
-            match Self::start_once(command, budget, stop) {
-                Ok(server) => return Ok(server),
-                Err(Trouble::Final(sentence)) => return Err(sentence),
-                Err(Trouble::Ended(sentence)) => trouble = sentence,
+        for _ in 1..ATTEMPTS {
+            match Self::attempt(command, budget, stop) {
+                Err(StartError::Ended(_)) => {}
+                outcome => return Ok(outcome?),
             }
         }
-        Err(trouble)
+        Ok(Self::attempt(command, budget, stop)?)
     }
 
     /// The process.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.child.pid()
     }
 
-    fn start_once(
+    fn attempt(
         command: &CommandLine,
         budget: &Budget,
         stop: &AtomicBool,
-    ) -> Result<Self, Trouble> {
+    ) -> Result<Self, StartError> {
         let shown = command.shown();
-        let trouble = |error: std::io::Error| {
-            Trouble::Final(format!(
+        let failed = |error: std::io::Error| {
+            StartError::Failed(format!(
                 "can't start `{shown}` ({error}); is it installed, and on the path?"
             ))
         };
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-            .and_then(|listener| listener.local_addr())
-            .map_err(trouble)?;
-        let words = command.filled_in(address.port(), budget);
-        let (reader, writer) = std::io::pipe().map_err(trouble)?;
-        let mut child = Command::new(&words[0]);
-        child
-            .args(&words[1..])
-            .stdin(Stdio::null())
-            .stdout(writer.try_clone().map_err(trouble)?)
-            .stderr(writer)
-            // A Ctrl-C of the terminal is not meant for it: it is stopped.
-            .process_group(0);
-        // It inherits the CPUs of the thread that starts it.
+        let port = free_port().map_err(failed)?;
+        let words = command.filled_in(port, budget);
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]);
+        let launch = Launch::new(command).map_err(failed)?;
+        // A process inherits the CPUs of the thread that starts it.
         let started = thread::scope(|scope| {
-            let pinned = scope.spawn(|| pin(&budget.cpus).map(|()| child.spawn()));
-            pinned.join().expect("spawning does not panic")
+            let pinned = scope.spawn(|| pin(&budget.cpus).map(|()| launch.start()));
+            pinned.join().expect("starting does not panic")
         });
-        let started = started.map_err(Trouble::Final)?.map_err(trouble)?;
-        // The command holds the pipe's other end as well.
-        drop(child);
-        let (reading, all_is_printed) = channel();
         let mut server = Self {
-            group: Group::led_by(started.id()),
-            child: started,
-            address,
-            printed: Arc::default(),
-            all_is_printed,
+            child: started.map_err(StartError::Failed)?.map_err(failed)?,
+            address: (Ipv4Addr::LOCALHOST, port).into(),
         };
-        let printed = Arc::clone(&server.printed);
-        thread::spawn(move || {
-            keep_the_end(reader, &printed);
-            drop(reading);
-        });
-        server.wait_until_ready(&shown, stop)?;
+        let is_interrupted = || stop.load(Ordering::Relaxed);
+        server
+            .child
+            .wait_until_accepting(server.address, &shown, is_interrupted)?;
         Ok(server)
     }
-
-    fn wait_until_ready(&mut self, shown: &str, stop: &AtomicBool) -> Result<(), Trouble> {
-        let begun = Instant::now();
-        loop {
-            let probe = TcpStream::connect_timeout(&self.address, Duration::from_millis(100));
-            // After the probe: one that has ended left its port to somebody
-            // else, who may have answered.
-            if let Ok(Some(status)) = self.child.try_wait() {
-                return Err(Trouble::Ended(format!(
-                    "`{shown}` ended before it accepted connections ({status}){}",
-                    self.last_words()
-                )));
-            }
-            if probe.is_ok() {
-                return Ok(());
-            }
-            if stop.load(Ordering::Relaxed) {
-                return Err(Trouble::Final("interrupted".to_owned()));
-            }
-            if begun.elapsed() > START_PATIENCE {
-                return Err(Trouble::Final(format!(
-                    "`{shown}` accepts no connections on {} after {} s{}",
-                    self.address,
-                    START_PATIENCE.as_secs(),
-                    self.last_words()
-                )));
-            }
-            thread::sleep(Duration::from_millis(2));
-        }
-    }
-
-    fn last_words(&self) -> String {
-        // Nothing is sent: it is either still read, or all there.
-        let _: Result<(), RecvTimeoutError> = self.all_is_printed.recv_timeout(PRINTED_PATIENCE);
-        let mut printed = self.printed.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = String::from_utf8_lossy(printed.make_contiguous()).into_owned();
-        // What is left is shown on a terminal, and must not steer it.
-        let is_text = |c: &char| *c == '\n' || !c.is_control();
-        let text: String = text.chars().filter(is_text).collect();
-        match text.trim() {
-            "" => "; it printed nothing".to_owned(),
-            text => format!("; it printed: {text}"),
-        }
-    }
-}
-
-enum Trouble {
-    /// To try again would be no better.
-    Final(String),
-    Ended(String),
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = killpg(self.group.leader(), Signal::SIGTERM);
-        let begun = Instant::now();
-        while matches!(self.child.try_wait(), Ok(None)) && begun.elapsed() < STOP_PATIENCE {
-            thread::sleep(Duration::from_millis(1));
-        }
-        // A wrapper may have ended without what it started.
-        self.group.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn keep_the_end(mut reader: PipeReader, printed: &Mutex<VecDeque<u8>>) {
-    let mut room = [0; 1024];
-    while let Ok(n @ 1..) = reader.read(&mut room) {
-        let mut printed = printed.lock().unwrap_or_else(PoisonError::into_inner);
-        printed.extend(&room[..n]);
-        let excess = printed.len().saturating_sub(PRINTED_LEN);
-        printed.drain(..excess);
+        self.child.stop();
     }
 }
 

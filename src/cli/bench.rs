@@ -17,12 +17,12 @@ use speicher::bench::figures;
 use speicher::bench::generator::{self, Length, Load, Progress};
 use speicher::bench::measurement::{Measurement, Percentiles};
 use speicher::bench::protocol::Protocol;
-use speicher::bench::server::{Budget, CommandLine, Server, check_pid};
+use speicher::bench::server::{Budget, CommandLine, Server, check_pid, has_port};
 use speicher::bench::workload::{Distribution, ValueSizes, Workload};
 
 use super::signals::stop_flag;
 use super::units::{parse_duration, parse_timeout, shown_duration};
-use super::{show, trouble};
+use super::{report_error, show};
 use options::{
     parse_connections, parse_count, parse_keys, parse_percent, parse_pipeline, parse_rate,
     parse_threads, parse_value_sizes,
@@ -151,7 +151,7 @@ impl Bench {
     pub(crate) fn run(self) -> ExitCode {
         match self.bench() {
             Ok(exit_code) => exit_code,
-            Err(sentence) => trouble(sentence),
+            Err(sentence) => report_error(sentence),
         }
     }
 
@@ -213,7 +213,7 @@ impl Bench {
     }
 
     fn place(&self) -> Result<Place, String> {
-        match self.target.contains("{port}") {
+        match has_port(&self.target) {
             true => CommandLine::parse(&self.target).map(Place::Command),
             false => resolve(&self.target).map(Place::Running),
         }
@@ -279,7 +279,7 @@ fn resolve(target: &str) -> Result<SocketAddr, String> {
 struct Display {
     bar: ProgressBar,
     is_terminal: bool,
-    moments: u32,
+    updates: u32,
 }
 
 impl Display {
@@ -295,7 +295,7 @@ impl Display {
         Self {
             bar,
             is_terminal,
-            moments: 0,
+            updates: 0,
         }
     }
 
@@ -306,18 +306,18 @@ impl Display {
             Progress::Measuring {
                 elapsed,
                 share,
-                moment,
+                interval,
                 latencies,
             } => {
                 let figures = format!(
                     "{}/s, p99 {}",
-                    figures::count(latencies.len() as f64 / moment.as_secs_f64()),
+                    figures::count(latencies.len() as f64 / interval.as_secs_f64()),
                     figures::time(Percentiles::of(latencies).p99 as f64)
                 );
                 self.bar.set_position((share * 1000.0) as u64);
-                self.moments += 1;
+                self.updates += 1;
                 // A line a second is enough where lines stay.
-                if self.is_terminal || self.moments.is_multiple_of(4) {
+                if self.is_terminal || self.updates.is_multiple_of(4) {
                     self.say(&format!("{:.0} s: {figures}", elapsed.as_secs_f64()));
                 }
             }

@@ -15,7 +15,7 @@ use speicher::bench::{generator, report};
 
 use super::bench::cannot_write;
 use super::signals::stop_flag;
-use super::{show, trouble};
+use super::{report_error, show};
 
 /// Put the same loads on several servers in interleaved rounds, and say what
 /// differs.
@@ -100,7 +100,7 @@ impl Compare {
     pub(crate) fn run(self) -> ExitCode {
         match self.compare() {
             Ok(exit_code) => exit_code,
-            Err(sentence) => trouble(sentence),
+            Err(sentence) => report_error(sentence),
         }
     }
 

@@ -11,10 +11,11 @@ use std::time::Duration;
 use argh::FromArgs;
 use speicher::conformance::report::Format;
 use speicher::conformance::{
-    Level, Options, Report, Subject, all, client_cases, groups, kill_all, run, run_client,
+    Level, Options, Report, Subject, all, client_cases, groups, kill_all, require_port, run,
+    run_client,
 };
 
-use super::trouble;
+use super::report_error;
 use super::units::{parse_timeout, shown_duration};
 use output::{Line, Lines, list};
 
@@ -119,7 +120,7 @@ impl Conform {
     pub(crate) fn run(self) -> ExitCode {
         match self.conform() {
             Ok(exit_code) => exit_code,
-            Err(sentence) => trouble(sentence),
+            Err(sentence) => report_error(sentence),
         }
     }
 
@@ -179,7 +180,7 @@ impl Conform {
         if self.list {
             return list(cases.iter().map(|case| Line::of_client(case)));
         }
-        has_placeholder(command, "--client")?;
+        require_port(command)?;
         self.say_limit();
         let mut lines = Lines::new(self.format, cases.len());
         let report = run_client(command, &cases, options, &mut |case, record| {
@@ -197,7 +198,7 @@ impl Conform {
         match (&self.address, &self.spawn) {
             (Some(address), None) => Ok(Subject::Running(address.clone())),
             (None, Some(command)) => {
-                has_placeholder(command, "--spawn")?;
+                require_port(command)?;
                 Ok(Subject::Spawned(command.clone()))
             }
             (None, None) => Err(
@@ -276,15 +277,6 @@ impl Conform {
             "y" | "Y" | "yes" => Ok(()),
             _ => Err("nothing was done".to_owned()),
         }
-    }
-}
-
-fn has_placeholder(command: &str, option: &str) -> Result<(), String> {
-    match command.contains("{port}") {
-        true => Ok(()),
-        false => Err(format!(
-            "the command of {option} has to contain {{port}}, where the port is to be written"
-        )),
     }
 }
 

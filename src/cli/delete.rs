@@ -8,7 +8,7 @@ use argh::FromArgs;
 use super::printable::sentence;
 use super::target::Target;
 use super::units::{parse_port, parse_timeout};
-use super::{EXIT_ABSENT, positional, trouble};
+use super::{EXIT_ABSENT, positional, report_error};
 
 /// Remove the value under a key.
 #[derive(FromArgs)]
@@ -43,7 +43,7 @@ impl Delete {
         match self.delete() {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::from(EXIT_ABSENT),
-            Err(sentence) => trouble(sentence),
+            Err(sentence) => report_error(sentence),
         }
     }
 

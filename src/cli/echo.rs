@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use argh::FromArgs;
 use speicher::bench::echo::{EchoModel, serve};
 
-use super::trouble;
+use super::report_error;
 use super::units::parse_port;
 
 /// Run a server that returns every byte unread, until a signal ends it: the
@@ -36,7 +36,7 @@ impl Echo {
     pub(crate) fn run(self) -> ExitCode {
         match self.echo() {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => trouble(format_args!(
+            Err(error) => report_error(format_args!(
                 "can't echo on port {} ({error}); choose another --port",
                 self.port
             )),

@@ -11,7 +11,7 @@ use speicher::client::REPLY_LEN_MAX_DEFAULT;
 use super::printable::{json_for_terminal, sentence};
 use super::target::Target;
 use super::units::{parse_port, parse_size, parse_timeout};
-use super::{EXIT_ABSENT, positional, show, trouble};
+use super::{EXIT_ABSENT, positional, report_error, show};
 
 /// Print the JSON text of the value under a key.
 #[derive(FromArgs)]
@@ -52,7 +52,7 @@ impl Get {
             Ok(Some(value)) if stdout().is_terminal() => show(&json_for_terminal(value.get())),
             Ok(Some(value)) => show(value.get()),
             Ok(None) => ExitCode::from(EXIT_ABSENT),
-            Err(sentence) => trouble(sentence),
+            Err(sentence) => report_error(sentence),
         }
     }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use argh::FromArgs;
 
 use super::printable::sentence;
+use super::report_error;
 use super::target::Target;
-use super::trouble;
 use super::units::{parse_port, parse_timeout};
 
 /// Remove every entry of the server.
@@ -37,7 +37,7 @@ impl Reset {
     pub(crate) fn run(self) -> ExitCode {
         match self.reset() {
             Ok(()) => ExitCode::SUCCESS,
-            Err(sentence) => trouble(sentence),
+            Err(sentence) => report_error(sentence),
         }
     }
 

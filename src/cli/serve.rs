@@ -10,8 +10,8 @@ use speicher::client::PORT_DEFAULT;
 use speicher::protocol::frame::FRAME_LEN_MAX;
 use speicher::server::{self, Config, Model, Shutdown, WORKERS_MAX};
 
+use super::report_error;
 use super::signals::stop_on_signal;
-use super::trouble;
 use super::units::{parse_duration, parse_port, parse_size, parse_timeout};
 
 /// The server could not start or not go on.
@@ -105,7 +105,7 @@ impl Serve {
         match self.serve() {
             Ok(()) => ExitCode::SUCCESS,
             Err(sentence) => {
-                trouble(sentence);
+                report_error(sentence);
                 ExitCode::from(EXIT_FAILED)
             }
         }
@@ -115,7 +115,7 @@ impl Serve {
         let shutdown = Shutdown::new();
         // Before the ready line, so that whoever waits for it can also stop
         // the server.
-        stop_on_signal(self.model, &shutdown)?;
+        stop_on_signal(&shutdown)?;
         let listener = self.bind()?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         let room = match self.model {

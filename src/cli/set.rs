@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::printable::sentence;
 use super::target::Target;
 use super::units::{parse_port, parse_timeout};
-use super::{positional, trouble};
+use super::{positional, report_error};
 
 /// Store a JSON value under a key, in place of what was there.
 #[derive(FromArgs)]
@@ -50,7 +50,7 @@ impl Set {
     pub(crate) fn run(self) -> ExitCode {
         match self.set() {
             Ok(()) => ExitCode::SUCCESS,
-            Err(sentence) => trouble(sentence),
+            Err(sentence) => report_error(sentence),
         }
     }
 

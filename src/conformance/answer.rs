@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::Failure;
+use super::failure::Failure;
 use crate::protocol::object::members;
 
 /// The longest excerpt of a reply in a sentence, in characters.

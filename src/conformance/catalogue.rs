@@ -1,57 +1,102 @@
-//! Reads the files of cases.
+//! The list of cases: those of the files in `cases/`, and those that are code.
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use std::sync::LazyLock;
+use std::time::Duration;
 
-use super::case::Level;
+use super::case::{Action, Case, Kind};
+use super::case_file::{self, Entry};
+use super::code;
+use super::script::Step;
 
-/// A case as it stands in a file; `S` is a step of its side.
-pub(crate) struct Entry<S> {
-    pub(crate) id: &'static str,
-    pub(crate) level: Level,
-    pub(crate) clauses: Vec<&'static str>,
-    pub(crate) says: &'static str,
-    /// The time that it may take, where it is not that of the run.
-    pub(crate) seconds: Option<u64>,
-    pub(crate) steps: Vec<S>,
+/// Every case, in the order in which they run.
+pub fn all() -> &'static [Case] {
+    &CASES
 }
 
-/// The cases of a file, which is part of the program: a mistake in it is one in
-/// the program.
-pub(crate) fn read<S: DeserializeOwned>(text: &'static str) -> Vec<Entry<S>> {
-    let file: File<S> =
-        toml::from_str(text).unwrap_or_else(|error| panic!("in the file of cases: {error}"));
-    file.case.into_iter().map(Case::into_entry).collect()
+/// The names of the groups, in the order of their cases.
+pub fn groups() -> Vec<&'static str> {
+    let mut groups: Vec<_> = all().iter().map(Case::group).collect();
+    groups.dedup();
+    groups
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File<S> {
-    case: Vec<Case<S>>,
+/// The groups' files. A case's id begins with the name of its file.
+const FILES: [(&str, &str); 7] = [
+    ("frame", include_str!("cases/frame.toml")),
+    ("request", include_str!("cases/request.toml")),
+    ("key", include_str!("cases/key.toml")),
+    ("value", include_str!("cases/value.toml")),
+    ("reply", include_str!("cases/reply.toml")),
+    ("store", include_str!("cases/store.toml")),
+    ("pipeline", include_str!("cases/pipeline.toml")),
+];
+
+static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
+    let mut cases = Vec::new();
+    for (group, text) in FILES {
+        cases.extend(case_file::read(text).into_iter().map(of_data));
+        let of_group = |case: &Case| case.group() == group;
+        cases.extend(code::cases().into_iter().filter(of_group));
+    }
+    let is_new = |case: &Case| FILES.iter().all(|(group, _)| *group != case.group());
+    cases.extend(code::cases().into_iter().filter(is_new));
+    cases
+});
+
+fn of_data(entry: Entry<Step>) -> Case {
+    Case {
+        id: entry.id,
+        level: entry.level,
+        clauses: entry.clauses,
+        claim: entry.claim,
+        timeout: entry.seconds.map(Duration::from_secs),
+        kind: Kind::Plain,
+        action: Action::Steps(entry.steps),
+    }
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Case<S> {
-    id: String,
-    level: Level,
-    clauses: Vec<String>,
-    says: String,
-    seconds: Option<u64>,
-    steps: Vec<S>,
-}
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
 
-impl<S> Case<S> {
-    /// The texts are made static: they are read once and kept to the end.
-    fn into_entry(self) -> Entry<S> {
-        let clauses = self.clauses.into_iter();
-        Entry {
-            id: self.id.leak(),
-            level: self.level,
-            clauses: clauses.map(|clause| &*clause.leak()).collect(),
-            says: self.says.leak(),
-            seconds: self.seconds,
-            steps: self.steps,
+    use super::super::case::Level;
+    use super::*;
+    use crate::conformance::clause::clause;
+
+    #[test]
+    fn ids_are_unique_and_begin_with_their_group() {
+        let mut seen = HashSet::new();
+        for case in all() {
+            assert!(seen.insert(case.id), "{} is there twice", case.id);
+            assert!(case.id.split('/').count() == 2, "{}", case.id);
+        }
+        let groups = groups();
+        let unique: HashSet<_> = groups.iter().collect();
+        assert_eq!(unique.len(), groups.len(), "a group's cases are together");
+    }
+
+    #[test]
+    fn what_counts_proves_a_clause_that_exists() {
+        for case in all() {
+            let is_cited = case.level == Level::Info || !case.clauses.is_empty();
+            assert!(is_cited, "{} cites no clause", case.id);
+            for id in &case.clauses {
+                assert!(clause(id).is_some(), "{} cites {id}", case.id);
+            }
+            assert!(case.claim.ends_with('.'), "{} claims a sentence", case.id);
+        }
+    }
+
+    #[test]
+    fn steps_are_written_as_they_have_to_be() {
+        for case in all() {
+            if let Action::Steps(steps) = &case.action {
+                assert!(!steps.is_empty(), "{}", case.id);
+                for step in steps {
+                    step.check()
+                        .unwrap_or_else(|error| panic!("{}: {error}", case.id));
+                }
+            }
         }
     }
 }

@@ -7,18 +7,15 @@ mod command;
 mod script;
 
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::case::Level;
-use super::catalogue::{self, Entry};
+use super::case_file::{self, Entry};
 use super::record::{Record, Report, Side};
 use super::runner::Options;
 use super::subject::Unreachable;
 use super::transcript::Transcript;
 use script::Step;
-
-/// What the command is told to wait for a server at most.
-const CLIENT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// One claim about a client.
 pub struct ClientCase {
@@ -28,8 +25,8 @@ pub struct ClientCase {
     pub level: Level,
     /// The ids of the clauses that it proves.
     pub clauses: Vec<&'static str>,
-    /// The claim, as a sentence.
-    pub says: &'static str,
+    /// What it claims of the client, as a sentence.
+    pub claim: &'static str,
     steps: Vec<Step>,
 }
 
@@ -96,11 +93,11 @@ fn attempt(
 
 fn record(case: &'static ClientCase, options: &Options) -> Record {
     let is_known = options.known_failing.contains(case.id);
-    Record::skipped(case.id, case.level, &case.clauses, case.says, is_known)
+    Record::skipped(case.id, case.level, &case.clauses, case.claim, is_known)
 }
 
 static CASES: LazyLock<Vec<ClientCase>> = LazyLock::new(|| {
-    let entries = catalogue::read(include_str!("cases/client.toml"));
+    let entries = case_file::read(include_str!("cases/client.toml"));
     entries.into_iter().map(of_data).collect()
 });
 
@@ -109,7 +106,7 @@ fn of_data(entry: Entry<Step>) -> ClientCase {
         id: entry.id,
         level: entry.level,
         clauses: entry.clauses,
-        says: entry.says,
+        claim: entry.claim,
         steps: entry.steps,
     }
 }
@@ -119,7 +116,7 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::conformance::clause;
+    use crate::conformance::clause::clause;
 
     #[test]
     fn every_case_can_be_read_and_cites_clauses_that_exist() {

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::Failure;
 use super::answer::Answer;
+use super::failure::Failure;
 use super::transcript::{Event, Transcript};
 use crate::protocol::frame::{self, HEADER_LEN};
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Failure;
 use super::case::Level;
+use super::failure::Failure;
 use super::transcript::Transcript;
 
 /// What came of a case.
@@ -30,8 +30,8 @@ pub struct Record {
     pub level: Level,
     /// The clauses that it proves.
     pub clauses: &'static [&'static str],
-    /// The claim, as a sentence.
-    pub says: &'static str,
+    /// What the case claims, as a sentence.
+    pub claim: &'static str,
     /// What came of it.
     pub verdict: Verdict,
     /// How long it took.
@@ -53,14 +53,14 @@ impl Record {
         id: &'static str,
         level: Level,
         clauses: &'static [&'static str],
-        says: &'static str,
+        claim: &'static str,
         is_known: bool,
     ) -> Self {
         Self {
             id,
             level,
             clauses,
-            says,
+            claim,
             verdict: Verdict::Skip,
             took: Duration::ZERO,
             is_known,

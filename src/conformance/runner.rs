@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
-use super::Failure;
 use super::case::{Case, Kind};
+use super::failure::Failure;
 use super::link::Link;
 use super::process::Process;
 use super::record::{Record, Report, Side, Verdict};
@@ -123,9 +123,9 @@ impl Host<'_> {
     ) -> Vec<Record> {
         self.clear();
         let records = thread::scope(|scope| {
-            let begun = |case: &&&'static Case| case.kind == Kind::Patient && self.ended.is_none();
-            let patient: Vec<_> = cases.iter().filter(begun).collect();
-            let mut patient: VecDeque<_> = patient
+            let begun = |case: &&&'static Case| case.kind == Kind::Waiting && self.ended.is_none();
+            let waiting: Vec<_> = cases.iter().filter(begun).collect();
+            let mut waiting: VecDeque<_> = waiting
                 .into_iter()
                 .map(|&case| {
                     let address = self.server().map(|server| server.address());
@@ -135,7 +135,7 @@ impl Host<'_> {
                 .collect();
             let mut run = |&case: &&'static Case| {
                 let beside = match case.kind {
-                    Kind::Patient => patient.pop_front(),
+                    Kind::Waiting => waiting.pop_front(),
                     Kind::Plain | Kind::OwnProcess => None,
                 };
                 self.case(case, beside, progress)
@@ -144,7 +144,7 @@ impl Host<'_> {
         });
         self.clear();
         if let Some(Server::Spawned(process)) = &mut self.server {
-            process.end();
+            process.child.stop();
             self.server = None;
         }
         records
@@ -165,7 +165,7 @@ impl Host<'_> {
         let record = match (beside, case.kind) {
             (Some(thread), _) => thread.join().expect("cases do not panic"),
             (None, Kind::OwnProcess) => self.on_its_own(case),
-            (None, Kind::Plain | Kind::Patient) => self.plain(case),
+            (None, Kind::Plain | Kind::Waiting) => self.plain(case),
         };
         // One that was cut short says nothing of the server.
         if record.verdict != Verdict::Pass
@@ -230,19 +230,23 @@ impl Host<'_> {
 
     fn plain(&mut self, case: &'static Case) -> Record {
         if let Some(Server::Spawned(process)) = &mut self.server {
-            process.forget_printed();
+            process.child.forget_output();
         }
         let address = self.server().map(|server| server.address());
         let limits = self.limits(case);
         let mut record = attempt(case, address, self.options, limits, None);
         if let (Some(_), Some(Server::Spawned(process))) = (&record.failure, &mut self.server) {
             // The connections of a process that dies end a little before it does.
-            let ended = process.wait(Instant::now() + DEATH_TIME);
-            let printed = process.printed();
+            let ended = process.child.wait(Instant::now() + DEATH_TIME);
             record.remark = match ended {
-                Some(status) => format!("the server ended meanwhile ({status}){printed}"),
-                None if printed.is_empty() => String::new(),
-                None => printed.replace("; it printed", "meanwhile the server printed"),
+                Some(status) => {
+                    let sentence = format!("the server ended meanwhile ({status})");
+                    process.child.with_output(sentence)
+                }
+                None => match process.child.final_output().as_str() {
+                    "" => String::new(),
+                    lines => format!("meanwhile the server printed:\n{lines}"),
+                },
             };
             // One that has let the time pass may be stuck.
             if ended.is_some() || record.took >= self.options.timeout {
@@ -279,7 +283,7 @@ impl Host<'_> {
                 let record = attempt(case, Ok(address), options, limits, Some(&mut process));
                 // One that failed may be one that does not end; it is killed.
                 if record.failure.is_none() {
-                    process.end();
+                    process.child.stop();
                 }
                 record
             }
@@ -305,7 +309,7 @@ struct Limits {
 fn timeout_of(case: &Case, options: &Options) -> Duration {
     let timeout = case.timeout.unwrap_or(options.timeout);
     match case.kind {
-        Kind::Patient => timeout + options.frame_timeout,
+        Kind::Waiting => timeout + options.frame_timeout,
         Kind::Plain | Kind::OwnProcess => timeout,
     }
 }
@@ -336,7 +340,7 @@ fn attempt(
 
 fn record(case: &'static Case, options: &Options) -> Record {
     let is_known = options.known_failing.contains(case.id);
-    Record::skipped(case.id, case.level, &case.clauses, case.says, is_known)
+    Record::skipped(case.id, case.level, &case.clauses, case.claim, is_known)
 }
 
 /// A key that no other case uses, in this run or one beside it.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::Failure;
 use super::answer::Answer;
+use super::failure::Failure;
 use super::json::{same_value, without_space};
 use super::link::{Link, framed};
 use super::template::expand;

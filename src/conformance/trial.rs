@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use super::Failure;
+use super::failure::Failure;
 use super::link::Link;
 use super::process::Process;
 use super::transcript::{Event, Transcript};

@@ -95,6 +95,11 @@ impl Entry {
         unsafe { self.bytes(header.key_len as usize, header.value_len) }
     }
 
+    /// The bytes of memory that it takes.
+    pub(crate) fn len(&self) -> usize {
+        self.header().layout().size()
+    }
+
     fn header(&self) -> &Header {
         // SAFETY: the allocation lives as long as any reference, and its
         // header was written when it was made.
@@ -151,7 +156,7 @@ impl Drop for Entry {
 
 /// Hashes a key as std's maps do, with one seed for the whole process: it is
 /// random, because keys come from strangers.
-fn hash(key: &str) -> u64 {
+pub(super) fn hash(key: &str) -> u64 {
     static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
     SEED.hash_one(key)
 }

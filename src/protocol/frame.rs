@@ -157,29 +157,21 @@ impl Decoder {
         }
     }
 
-    /// Gives back the memory that a quiet connection does not need.
-    pub fn release(&mut self) {
-        if self.buffered() == 0 && self.buffer.len() > BUFFER_LEN_MIN {
-            self.resize_empty(BUFFER_LEN_MIN);
-        }
-    }
-
-    /// Gives the decoder a buffer, if it has none of its own; see
-    /// [`reclaim`](Self::reclaim).
-    pub fn lend(&mut self, buffer: &mut Vec<u8>) {
+    /// Takes a buffer, if it has none of its own; see [`release`](Self::release).
+    pub fn acquire(&mut self, buffer: &mut Vec<u8>) {
         if self.buffer.is_empty() {
             std::mem::swap(&mut self.buffer, buffer);
         }
     }
 
-    /// Takes the buffer from a decoder that has nothing in it, so that many
-    /// quiet connections share one.
-    pub fn reclaim(&mut self, buffer: &mut Vec<u8>) {
+    /// Gives up the buffer if nothing is in it, so that many quiet connections
+    /// share one.
+    pub fn release(&mut self, buffer: &mut Vec<u8>) {
         if self.buffered() == 0 {
             (self.start, self.end) = (0, 0);
             let own = std::mem::take(&mut self.buffer);
             // If another connection's has come back meanwhile, one is enough.
-            if buffer.is_empty() {
+            if buffer.is_empty() && own.len() <= BUFFER_LEN_BUSY {
                 *buffer = own;
             }
         }
@@ -301,8 +293,10 @@ mod tests {
             }
         }
         assert!(decoder.buffer.len() <= BUFFER_LEN_BUSY);
-        decoder.release();
-        assert_eq!(decoder.buffer.len(), BUFFER_LEN_MIN);
+        let mut shared = Vec::new();
+        decoder.release(&mut shared);
+        assert!(decoder.buffer.is_empty());
+        assert!((1..=BUFFER_LEN_BUSY).contains(&shared.len()));
     }
 
     #[test]

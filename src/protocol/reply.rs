@@ -173,25 +173,18 @@ impl Encoder {
         Ok(n)
     }
 
-    /// Gives back the memory that a quiet connection does not need.
-    pub fn release(&mut self) {
-        if self.pending == 0 {
-            *self = Self::default();
-        }
-    }
-
-    /// Gives the encoder a buffer, if it has none of its own; see
-    /// [`reclaim`](Self::reclaim).
-    pub fn lend(&mut self, buffer: &mut Vec<u8>) {
+    /// Takes a buffer, if it has none of its own; see [`release`](Self::release).
+    pub fn acquire(&mut self, buffer: &mut Vec<u8>) {
         if self.tail.capacity() == 0 {
             std::mem::swap(&mut self.tail, buffer);
         }
     }
 
-    /// Takes the buffer from an encoder that has nothing pending, so that many
-    /// quiet connections share one.
-    pub fn reclaim(&mut self, buffer: &mut Vec<u8>) {
+    /// Gives up the buffer if nothing is pending, so that many quiet
+    /// connections share one.
+    pub fn release(&mut self, buffer: &mut Vec<u8>) {
         if self.pending == 0 {
+            self.chunks = VecDeque::new();
             let own = std::mem::take(&mut self.tail);
             // If another connection's has come back meanwhile, one is enough.
             if buffer.capacity() == 0 {

@@ -7,11 +7,14 @@ use serde_json::value::RawValue;
 
 use super::entry::Entry;
 use super::object::members;
-use super::value::{Json, Key, TooDeep, VALUE_DEPTH_MAX};
+use super::value::{Json, Key, KeyRef, TooDeep, VALUE_DEPTH_MAX};
 
 /// One command with all it needs (R2, R3).
+///
+/// `K` is how it holds a key that it only looks up: a [`Key`] of its own, a
+/// [`KeyRef`] into somebody else's text, or what a batch keeps of one.
 #[derive(Clone, Debug)]
-pub enum Request {
+pub enum Request<K = Key> {
     /// Stores the entry, in place of one of the same key.
     Set {
         /// The name and the JSON text to keep.
@@ -20,12 +23,12 @@ pub enum Request {
     /// Asks for the value under `key`.
     Get {
         /// The entry's name.
-        key: Key,
+        key: K,
     },
     /// Removes the entry under `key`.
     Delete {
         /// The entry's name.
-        key: Key,
+        key: K,
     },
     /// Removes every entry.
     Reset,
@@ -34,25 +37,22 @@ pub enum Request {
 impl Request {
     /// Reads the payload of a request's frame (R1 to R9, F3).
     pub fn parse(payload: &[u8]) -> Result<Self, BadRequest> {
-        if payload.is_empty() {
-            return Err(BadRequest::Empty);
-        }
-        let text = std::str::from_utf8(payload).map_err(|error| BadRequest::NotUtf8 {
-            offset: error.valid_up_to(),
-        })?;
-        let [command, key, value] = members(text, &["command", "key", "value"])
-            .map_err(|error| BadRequest::NotAnObject(reason(&error)))?;
-        match Command::parse(command)? {
-            command @ Command::Set => Ok(Self::Set {
-                entry: parse_entry(command, key, value)?,
-            }),
-            command @ Command::Get => Ok(Self::Get {
-                key: parse_key(command, key)?,
-            }),
-            command @ Command::Delete => Ok(Self::Delete {
-                key: parse_key(command, key)?,
-            }),
-            Command::Reset => Ok(Self::Reset),
+        Self::parse_with(payload, |key| key.to_key())
+    }
+
+    /// The same request, with its key borrowed from this one.
+    pub fn borrowed(&self) -> Request<KeyRef<'_>> {
+        match self {
+            Self::Set { entry } => Request::Set {
+                entry: entry.clone(),
+            },
+            Self::Get { key } => Request::Get {
+                key: key.borrowed(),
+            },
+            Self::Delete { key } => Request::Delete {
+                key: key.borrowed(),
+            },
+            Self::Reset => Request::Reset,
         }
     }
 
@@ -76,6 +76,36 @@ impl Request {
             payload.extend_from_slice(value);
         }
         payload.push(b'}');
+    }
+}
+
+impl<K> Request<K> {
+    /// Reads the payload of a request's frame (R1 to R9, F3); `make_key` keeps
+    /// a key that is only looked up.
+    pub(crate) fn parse_with(
+        payload: &[u8],
+        make_key: impl FnOnce(KeyRef<'_>) -> K,
+    ) -> Result<Self, BadRequest> {
+        if payload.is_empty() {
+            return Err(BadRequest::Empty);
+        }
+        let text = std::str::from_utf8(payload).map_err(|error| BadRequest::NotUtf8 {
+            offset: error.valid_up_to(),
+        })?;
+        let [command, key, value] = members(text, &["command", "key", "value"])
+            .map_err(|error| BadRequest::NotAnObject(reason(&error)))?;
+        match Command::parse(command)? {
+            command @ Command::Set => Ok(Self::Set {
+                entry: parse_entry(command, key, value)?,
+            }),
+            command @ Command::Get => Ok(Self::Get {
+                key: parse_key(command, key, make_key)?,
+            }),
+            command @ Command::Delete => Ok(Self::Delete {
+                key: parse_key(command, key, make_key)?,
+            }),
+            Command::Reset => Ok(Self::Reset),
+        }
     }
 }
 
@@ -126,8 +156,14 @@ impl Command {
     }
 }
 
-fn parse_key(command: Command, member: Option<&RawValue>) -> Result<Key, BadRequest> {
-    Key::new(&key_text(command, member)?).ok_or(BadRequest::KeyEmpty)
+fn parse_key<K>(
+    command: Command,
+    member: Option<&RawValue>,
+    make_key: impl FnOnce(KeyRef<'_>) -> K,
+) -> Result<K, BadRequest> {
+    let text = key_text(command, member)?;
+    let key = KeyRef::new(&text).ok_or(BadRequest::KeyEmpty)?;
+    Ok(make_key(key))
 }
 
 fn parse_entry(

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::value::RawValue;
 
-use super::entry::Entry;
+use super::entry::{self, Entry};
 
 /// The deepest nesting of arrays and objects that a value may have (R7).
 pub const VALUE_DEPTH_MAX: usize = 512;
@@ -26,15 +26,53 @@ impl Key {
         self.0.key()
     }
 
-    /// An entry that equals all of this key.
-    pub(crate) fn as_entry(&self) -> &Entry {
-        &self.0
+    /// The key, to look up.
+    pub fn borrowed(&self) -> KeyRef<'_> {
+        KeyRef {
+            hash: self.0.key_hash(),
+            text: self.as_str(),
+        }
     }
 }
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Key({:?})", self.as_str())
+    }
+}
+
+/// A key in somebody else's text, with its hash: what a store looks up.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyRef<'a> {
+    hash: u64,
+    text: &'a str,
+}
+
+impl<'a> KeyRef<'a> {
+    /// Computes the hash. `None` when `text` is empty, which no key may be (R4).
+    pub fn new(text: &'a str) -> Option<Self> {
+        let hash = entry::hash(text);
+        (!text.is_empty()).then_some(Self { hash, text })
+    }
+
+    /// A key whose hash was computed before.
+    pub(crate) fn with_hash(text: &'a str, hash: u64) -> Self {
+        Self { hash, text }
+    }
+
+    /// The hash, the same for equal keys in all of this process.
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// The text of the key, with no escapes in it.
+    pub fn as_str(&self) -> &'a str {
+        self.text
+    }
+
+    /// A key with a text of its own.
+    pub fn to_key(&self) -> Key {
+        Key(Entry::new(self.text, ""))
     }
 }
 

@@ -24,40 +24,43 @@ pub(super) fn accept(
     mut admit: impl FnMut(TcpStream),
 ) -> io::Result<()> {
     /// The longest that accepting goes on after the stop.
-    const LAST_CALL: Duration = Duration::from_millis(100);
-    const MOMENT: Duration = Duration::from_millis(2);
+    const DRAIN_TIME_MAX: Duration = Duration::from_millis(100);
+    /// How soon a descriptor that is about to be free is tried again.
+    const RETRY_INTERVAL: Duration = Duration::from_millis(2);
 
     let address = listener.local_addr()?;
-    let spare = Arc::new(Spare::new()?);
+    let reserve = Arc::new(ReserveDescriptor::new()?);
     shutdown.on_trigger({
-        let spare = Arc::clone(&spare);
-        move || wake_accept(address, &spare)
+        let reserve = Arc::clone(&reserve);
+        move || wake_accept(address, &reserve)
     });
     ready();
-    let mut starving = Starving::default();
+    let mut backoff = Backoff::default();
     while !shutdown.is_triggered() {
         match listener.accept() {
             Ok((stream, _)) => {
-                starving.end();
+                backoff.end();
                 admit(stream);
             }
-            Err(error) => starving.endure(&error, &listener, config, shutdown, &spare),
+            Err(error) => backoff.wait(&error, &listener, config, shutdown, &reserve),
         }
     }
     // An open socket can be made nonblocking; if not, the queue goes unserved.
     if listener.set_nonblocking(true).is_err() {
         return Ok(());
     }
-    let last_call = Instant::now();
-    while last_call.elapsed() < LAST_CALL {
+    let draining_since = Instant::now();
+    while draining_since.elapsed() < DRAIN_TIME_MAX {
         match listener.accept() {
             Ok((stream, _)) => admit(stream),
             Err(error) if is_about_the_peer(&error) => {}
             Err(error) if socket::is_out_of_descriptors(&error) => {
-                match refuse_next(&listener, &spare, Reason::Stopping) {
+                match refuse_next(&listener, &reserve, Reason::Stopping) {
                     // The connection that wakes this loop may have taken the
-                    // spare descriptor, which comes free in a moment.
-                    Err(error) if socket::is_out_of_descriptors(&error) => thread::sleep(MOMENT),
+                    // reserve descriptor, which is free again soon.
+                    Err(error) if socket::is_out_of_descriptors(&error) => {
+                        thread::sleep(RETRY_INTERVAL)
+                    }
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                     _ => {}
                 }
@@ -70,9 +73,9 @@ pub(super) fn accept(
 
 /// A descriptor held back for when there is none left: for the connection
 /// that wakes the accept loop, and to tell those that can't be served.
-struct Spare(Mutex<Option<File>>);
+struct ReserveDescriptor(Mutex<Option<File>>);
 
-impl Spare {
+impl ReserveDescriptor {
     fn new() -> io::Result<Self> {
         Ok(Self(Mutex::new(Some(Self::open()?))))
     }
@@ -93,7 +96,7 @@ impl Spare {
 
 /// What the accept loop does while accepting fails.
 #[derive(Default)]
-struct Starving {
+struct Backoff {
     since: Option<Instant>,
     logged_at: Option<Instant>,
 }
@@ -106,7 +109,7 @@ fn is_about_the_peer(error: &io::Error) -> bool {
     )
 }
 
-impl Starving {
+impl Backoff {
     fn end(&mut self) {
         self.since = None;
     }
@@ -129,16 +132,16 @@ impl Starving {
 
     /// Waits a little, so that the loop does not spin; those who have waited
     /// for too long are refused (S4).
-    fn endure(
+    fn wait(
         &mut self,
         error: &io::Error,
         listener: &TcpListener,
         config: &Config,
         shutdown: &Shutdown,
-        spare: &Spare,
+        reserve: &ReserveDescriptor,
     ) {
         /// Short enough that service resumes within 100 ms.
-        const NAP: Duration = Duration::from_millis(20);
+        const INTERVAL: Duration = Duration::from_millis(20);
 
         if is_about_the_peer(error) {
             return;
@@ -147,15 +150,15 @@ impl Starving {
         let is_out_of_descriptors = socket::is_out_of_descriptors(error);
         self.log(error, is_out_of_descriptors);
         if is_out_of_descriptors && since.elapsed() > config.queue_timeout {
-            refuse_all(listener, spare);
+            refuse_all(listener, reserve);
         }
-        shutdown.sleep(NAP);
+        shutdown.sleep(INTERVAL);
     }
 }
 
 /// Refuses the connections in the listener's queue, one at a time on the
-/// spare descriptor.
-fn refuse_all(listener: &TcpListener, spare: &Spare) {
+/// reserve descriptor.
+fn refuse_all(listener: &TcpListener, reserve: &ReserveDescriptor) {
     /// The most at a time, so that the loop looks at its other duties.
     const REFUSALS_MAX: usize = 64;
 
@@ -163,30 +166,34 @@ fn refuse_all(listener: &TcpListener, spare: &Spare) {
         return;
     }
     for _ in 0..REFUSALS_MAX {
-        if refuse_next(listener, spare, Reason::NoDescriptors).is_err() {
+        if refuse_next(listener, reserve, Reason::NoDescriptors).is_err() {
             break;
         }
     }
     // The loop's wait is the blocking accept; if this fails, which it can't
-    // for an open socket, the loop waits in its naps instead.
+    // for an open socket, the loop waits in its backoff instead.
     let _ = listener.set_nonblocking(false);
 }
 
 /// Refuses the next connection in the queue of a nonblocking listener.
-fn refuse_next(listener: &TcpListener, spare: &Spare, reason: Reason) -> io::Result<()> {
-    spare.release();
+fn refuse_next(
+    listener: &TcpListener,
+    reserve: &ReserveDescriptor,
+    reason: Reason,
+) -> io::Result<()> {
+    reserve.release();
     let accepted = listener.accept();
     if let Ok((stream, _)) = &accepted {
         refusal::refuse(stream, reason);
     }
     let outcome = accepted.map(drop);
-    spare.retake();
+    reserve.retake();
     outcome
 }
 
 /// Connects to the listener, so that a blocked accept returns.
-fn wake_accept(address: SocketAddr, spare: &Spare) {
-    const PATIENCE: Duration = Duration::from_millis(100);
+fn wake_accept(address: SocketAddr, reserve: &ReserveDescriptor) {
+    const TIMEOUT: Duration = Duration::from_millis(100);
     const TRIES: usize = 5;
 
     let mut reachable = address;
@@ -197,11 +204,11 @@ fn wake_accept(address: SocketAddr, spare: &Spare) {
         });
     }
     for _ in 0..TRIES {
-        if TcpStream::connect_timeout(&reachable, PATIENCE).is_ok() {
+        if TcpStream::connect_timeout(&reachable, TIMEOUT).is_ok() {
             return;
         }
-        // Most likely no descriptor is left; while accepting starves it wakes
+        // Most likely no descriptor is left; while accepting backs off it wakes
         // by itself.
-        spare.release();
+        reserve.release();
     }
 }

@@ -1,9 +1,10 @@
 //! How connections end, in any model.
 
 use std::fmt;
-use std::io;
+use std::io::{self, ErrorKind};
 
 use crate::protocol::FrameError;
+use crate::store::StoreLost;
 
 /// Why a connection ended.
 #[derive(Debug)]
@@ -20,8 +21,8 @@ pub(super) enum End {
     WriteTimeout,
     /// The stream is out of step (F4, F5).
     OutOfStep(FrameError),
-    /// The store thread has panicked.
-    StoreGone,
+    /// Nobody knows what the store has executed.
+    StoreLost,
     /// Serving this connection has panicked.
     #[cfg(feature = "epoll")]
     Panicked,
@@ -38,7 +39,7 @@ impl fmt::Display for End {
             Self::FrameTimeout => f.write_str("a frame took longer than --frame-timeout"),
             Self::WriteTimeout => f.write_str("replies not read within --write-timeout"),
             Self::OutOfStep(error) => error.fmt(f),
-            Self::StoreGone => f.write_str("the store is gone"),
+            Self::StoreLost => f.write_str("the store is lost"),
             #[cfg(feature = "epoll")]
             Self::Panicked => f.write_str("serving it panicked"),
             Self::Io(error) => error.fmt(f),
@@ -46,8 +47,22 @@ impl fmt::Display for End {
     }
 }
 
+impl End {
+    /// Whether it is none: a read or write ended because the socket was not
+    /// ready, or its timeout was up.
+    pub(super) fn is_not_ready(&self) -> bool {
+        matches!(self, Self::Io(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
+    }
+}
+
 impl From<io::Error> for End {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
+    }
+}
+
+impl From<StoreLost> for End {
+    fn from(_: StoreLost) -> Self {
+        Self::StoreLost
     }
 }

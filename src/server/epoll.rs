@@ -4,25 +4,27 @@
 use std::collections::BTreeSet;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{self, TcpListener};
-use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use mio::event::Event;
 use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token, Waker};
+use mio::{Events, Interest, Poll, Token};
 
-use super::census::{Census, Place};
+use super::connection_limit::{ConnectionLimit, Permit};
 use super::end::End;
-use super::limits::LAST_LOOK_INTERVAL;
+use super::limits::DRAIN_INTERVAL;
+use super::local_store::LocalStore;
 use super::log::ConnectionLog;
+use super::nonblocking::{Driven, Socket, drive};
 use super::refusal::{Reason, Refuser};
-use super::session::{Scratch, Session, Socket, Turn};
+use super::session::{Scratch, Session};
 use super::{Config, Shutdown, accept, socket};
-use crate::store::shards::Shards;
+use crate::store::Executor;
 
 /// Serves with the epoll model; see [`serve`](super::serve).
 pub(super) fn serve(
@@ -31,76 +33,109 @@ pub(super) fn serve(
     shutdown: &Shutdown,
     ready: impl FnOnce(),
 ) -> io::Result<()> {
-    let store = Arc::new(Shards::default());
-    let census = Census::new(config.connections_max);
+    let store = LocalStore::start(shutdown)?;
+    serve_from(&store, listener, config, shutdown, ready)?;
+    store.finish()
+}
+
+/// Serves with whatever store stands behind `store`, a clone of it for each
+/// connection.
+pub(super) fn serve_from<E: Executor + Clone + Send + 'static>(
+    store: &E,
+    listener: TcpListener,
+    config: &Config,
+    shutdown: &Shutdown,
+    ready: impl FnOnce(),
+) -> io::Result<()> {
+    let limit = ConnectionLimit::new(config.connections_max);
     let refuser = Refuser::start()?;
     let cores = thread::available_parallelism()?.get();
     let loops = (0..cores)
-        .map(|_| start_loop(&store, config, shutdown))
+        .map(|_| start_loop(store, config, shutdown))
         .collect::<io::Result<Vec<_>>>()
         .inspect_err(|_| shutdown.trigger())?;
 
     // In turn: left to the kernel, they would all land on one loop.
     let mut turns = loops.iter().cycle();
     let accepted = accept(listener, config, shutdown, ready, |stream| {
-        match (census.enter(), turns.next()) {
-            (Some(place), Some(next)) => next.hand_over(stream, place),
+        match (limit.acquire(), turns.next()) {
+            (Some(permit), Some(next)) => next.hand_over(stream, permit),
             _ => refuser.refuse(stream, Reason::too_many(config)),
         }
     });
     // The loops end only when they are told, also if it never began.
     shutdown.trigger();
     for EventLoop {
-        thread, newcomers, ..
+        thread, incoming, ..
     } in loops
     {
         // Without a sender the loop knows that nobody else comes.
-        drop(newcomers);
-        // A panic outside of a connection's turn is one of ours.
+        drop(incoming);
+        // A panic outside of a connection's drive is one of ours.
         if thread.join().is_err() {
             return Err(io::Error::other(
                 "an event loop panicked; report the panic above",
             ));
         }
     }
-    accepted?;
-    store.check()
+    accepted
 }
 
 /// A running loop, as the accept loop sees it.
 struct EventLoop {
-    newcomers: Sender<(net::TcpStream, Place)>,
-    waker: Arc<Waker>,
+    incoming: Sender<(net::TcpStream, Permit)>,
+    waker: Arc<LoopWaker>,
     thread: thread::JoinHandle<()>,
 }
 
 impl EventLoop {
-    fn hand_over(&self, stream: net::TcpStream, place: Place) {
+    fn hand_over(&self, stream: net::TcpStream, permit: Permit) {
         // A loop that has panicked takes nobody, and the server stops.
-        let _ = self.newcomers.send((stream, place));
-        let _ = self.waker.wake();
+        let _ = self.incoming.send((stream, permit));
+        self.waker.wake_by_ref();
     }
 }
 
-fn start_loop(store: &Arc<Shards>, config: &Config, shutdown: &Shutdown) -> io::Result<EventLoop> {
+/// Ends a loop's wait for events, for whoever has something for it: the accept
+/// loop, a store, the stop.
+struct LoopWaker(mio::Waker);
+
+impl Wake for LoopWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        // It fails when the loop is gone.
+        let _ = self.0.wake();
+    }
+}
+
+fn start_loop<E: Executor + Clone + Send + 'static>(
+    store: &E,
+    config: &Config,
+    shutdown: &Shutdown,
+) -> io::Result<EventLoop> {
     let poll = Poll::new()?;
-    let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
+    let waker = Arc::new(LoopWaker(mio::Waker::new(poll.registry(), WAKER)?));
     shutdown.on_trigger({
         let waker = Arc::clone(&waker);
-        move || drop(waker.wake())
+        move || waker.wake_by_ref()
     });
-    let (newcomers, queue) = channel();
+    let (incoming, queue) = channel();
     let runner = Runner {
         poll,
         queue,
-        store: Arc::clone(store),
+        store: store.clone(),
+        store_waker: Arc::clone(&waker).into(),
         config: config.clone(),
         shutdown: shutdown.clone(),
         connections: Vec::new(),
         vacant: Vec::new(),
         deadlines: BTreeSet::new(),
         unfinished: Vec::new(),
-        next_look: Instant::now(),
+        waiting: Vec::new(),
+        next_drain: Instant::now(),
         scratch: Scratch::default(),
     };
     let shutdown = shutdown.clone();
@@ -114,7 +149,7 @@ fn start_loop(store: &Arc<Shards>, config: &Config, shutdown: &Shutdown) -> io::
             }
         })?;
     Ok(EventLoop {
-        newcomers,
+        incoming,
         waker,
         thread,
     })
@@ -123,55 +158,68 @@ fn start_loop(store: &Arc<Shards>, config: &Config, shutdown: &Shutdown) -> io::
 const WAKER: Token = Token(usize::MAX);
 
 /// What one loop's thread owns.
-struct Runner {
+struct Runner<E> {
     poll: Poll,
-    queue: Receiver<(net::TcpStream, Place)>,
-    store: Arc<Shards>,
+    queue: Receiver<(net::TcpStream, Permit)>,
+    store: E,
+    /// What a store wakes that has kept somebody waiting.
+    store_waker: Waker,
     config: Config,
     shutdown: Shutdown,
     /// A connection's index is its token.
-    connections: Vec<Option<Connection>>,
+    connections: Vec<Option<Connection<E>>>,
     vacant: Vec<usize>,
     /// Of connections that have one. An entry may be earlier than the
     /// connection's deadline is by now, never later.
     deadlines: BTreeSet<(Instant, usize)>,
-    /// Connections whose turn ended with more to do.
+    /// Connections whose drive ended with more to do.
     unfinished: Vec<usize>,
-    /// When the next of the last looks is due, once the server has to stop.
-    next_look: Instant,
+    /// Connections whose batches the store has.
+    waiting: Vec<usize>,
+    /// When draining connections are driven again, once the server has to stop.
+    next_drain: Instant,
     scratch: Scratch,
 }
 
-struct Connection {
+struct Connection<E> {
     socket: EdgeSocket,
     session: Session,
-    /// Whether it is among the loop's `unfinished`.
-    is_unfinished: bool,
+    store: E,
+    /// Which of the loop's lists it is in, if it is not the socket that it
+    /// waits for.
+    listed: Option<Listed>,
     /// Its entry in the loop's `deadlines`.
     deadline: Option<Instant>,
     log: ConnectionLog,
-    _place: Place,
+    _permit: Permit,
 }
 
-impl Runner {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Listed {
+    Unfinished,
+    Waiting,
+}
+
+impl<E: Executor + Clone> Runner<E> {
     fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
         loop {
-            match self.poll.poll(&mut events, self.patience()) {
+            match self.poll.poll(&mut events, self.timeout()) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
             for index in std::mem::take(&mut self.unfinished) {
-                self.turn(index);
+                self.resume(index, Listed::Unfinished);
             }
             for event in &events {
-                if event.token() != WAKER {
-                    self.ready(event);
+                match event.token() {
+                    WAKER => self.resume_waiting(),
+                    _ => self.ready(event),
                 }
             }
-            let nobody_comes = self.welcome();
+            let nobody_comes = self.take_incoming();
             if self.shutdown.is_triggered() {
-                self.last_looks();
+                self.drain();
                 if nobody_comes && self.vacant.len() == self.connections.len() {
                     return Ok(());
                 }
@@ -182,33 +230,33 @@ impl Runner {
     }
 
     /// How long the loop may wait for events.
-    fn patience(&self) -> Option<Duration> {
+    fn timeout(&self) -> Option<Duration> {
         if !self.unfinished.is_empty() {
             Some(Duration::ZERO)
         } else if self.shutdown.is_triggered() {
-            Some(self.next_look.saturating_duration_since(Instant::now()))
+            Some(self.next_drain.saturating_duration_since(Instant::now()))
         } else {
             let (deadline, _) = self.deadlines.first()?;
             Some(deadline.saturating_duration_since(Instant::now()))
         }
     }
 
-    /// Takes in the connections that were handed over; whether none can come
-    /// any more.
-    fn welcome(&mut self) -> bool {
+    /// Takes the connections that were handed over; whether none can come any
+    /// more.
+    fn take_incoming(&mut self) -> bool {
         loop {
             match self.queue.try_recv() {
-                Ok((stream, place)) => {
-                    // A socket that can't be set up is closed, and its place
+                Ok((stream, permit)) => {
+                    // A socket that can't be set up is closed, and its permit
                     // is free again.
-                    let _ = self.take_in(stream, place);
+                    let _ = self.register(stream, permit);
                 }
                 Err(error) => return error == TryRecvError::Disconnected,
             }
         }
     }
 
-    fn take_in(&mut self, stream: net::TcpStream, place: Place) -> io::Result<()> {
+    fn register(&mut self, stream: net::TcpStream, permit: Permit) -> io::Result<()> {
         socket::prepare(&stream)?;
         stream.set_nonblocking(true)?;
         let log = ConnectionLog::begin(&stream, self.config.verbose);
@@ -233,10 +281,11 @@ impl Runner {
                 input_ends: false,
             },
             session: Session::new(&self.config),
-            is_unfinished: false,
+            store: self.store.clone(),
+            listed: None,
             deadline: None,
             log,
-            _place: place,
+            _permit: permit,
         });
         self.watch_deadline(index);
         Ok(())
@@ -249,36 +298,68 @@ impl Runner {
             // last bytes.
             connection.socket.input_ends |= event.is_read_closed();
             connection.socket.is_drained = false;
-            // One that is unfinished gets its turn with the others.
-            if !connection.is_unfinished {
-                self.turn(index);
+            // One that is listed is driven with the others of its list.
+            if connection.listed.is_none() {
+                self.drive(index);
             }
         }
     }
 
-    /// Gives a connection its turn, and closes it if that is its end.
-    fn turn(&mut self, index: usize) {
-        let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) else {
-            return;
+    /// A store has woken the loop, for one or more of those that wait for it.
+    fn resume_waiting(&mut self) {
+        for index in std::mem::take(&mut self.waiting) {
+            self.resume(index, Listed::Waiting);
+        }
+    }
+
+    /// Drives a connection that was listed, if it is still there.
+    fn resume(&mut self, index: usize, list: Listed) {
+        if let Some(connection) = &mut self.connections[index]
+            && connection.listed == Some(list)
+        {
+            connection.listed = None;
+            self.drive(index);
+        }
+    }
+
+    /// Drives a connection, and closes it if that is its end.
+    fn drive(&mut self, index: usize) {
+        match self.driven(index) {
+            Ok(Driven::SocketNotReady) => self.watch_deadline(index),
+            Ok(Driven::StoreNotReady) => self.list(index, Listed::Waiting),
+            Ok(Driven::Again) => self.list(index, Listed::Unfinished),
+            Err(end) => self.close(index, &end),
+        }
+    }
+
+    fn driven(&mut self, index: usize) -> Result<Driven, End> {
+        let Some(connection) = &mut self.connections[index] else {
+            return Ok(Driven::SocketNotReady);
         };
         let Connection {
             socket,
             session,
-            is_unfinished,
+            store,
             ..
         } = connection;
-        *is_unfinished = false;
-        let (store, scratch) = (&*self.store, &mut self.scratch);
+        let scratch = &mut self.scratch;
+        let mut cx = Context::from_waker(&self.store_waker);
         // A panic closes this one connection.
-        let turn = catch_unwind(AssertUnwindSafe(|| session.turn(socket, store, scratch)));
-        match turn {
-            Ok(Ok(Turn::NotReady)) => self.watch_deadline(index),
-            Ok(Ok(Turn::Again)) => {
-                *is_unfinished = true;
-                self.unfinished.push(index);
+        catch_unwind(AssertUnwindSafe(|| {
+            drive(session, socket, scratch, |batch| {
+                store.poll_execute(batch, &mut cx)
+            })
+        }))
+        .unwrap_or(Err(End::Panicked))
+    }
+
+    fn list(&mut self, index: usize, list: Listed) {
+        if let Some(connection) = &mut self.connections[index] {
+            connection.listed = Some(list);
+            match list {
+                Listed::Unfinished => self.unfinished.push(index),
+                Listed::Waiting => self.waiting.push(index),
             }
-            Ok(Err(end)) => self.close(index, &end),
-            Err(_) => self.close(index, &End::Panicked),
         }
     }
 
@@ -308,7 +389,8 @@ impl Runner {
             self.deadlines.pop_first();
             if let Some(connection) = &mut self.connections[index] {
                 connection.deadline = None;
-                match connection.session.late(&connection.socket) {
+                let unconfirmed = connection.socket.unconfirmed_len();
+                match connection.session.late(unconfirmed) {
                     Some(end) => self.close(index, &end),
                     None => self.watch_deadline(index),
                 }
@@ -316,30 +398,31 @@ impl Runner {
         }
     }
 
-    /// Gives every connection a turn after the server was asked to stop.
-    fn last_looks(&mut self) {
+    /// Drives every connection after the server was asked to stop.
+    fn drain(&mut self) {
         let now = Instant::now();
-        if now < self.next_look {
+        if now < self.next_drain {
             return;
         }
-        self.next_look = now + LAST_LOOK_INTERVAL;
+        self.next_drain = now + DRAIN_INTERVAL;
+        let since_stop = self.shutdown.elapsed();
         for index in 0..self.connections.len() {
             let Some(connection) = &mut self.connections[index] else {
                 continue;
             };
             connection.socket.is_drained = false;
-            let Connection {
-                socket, session, ..
-            } = connection;
-            let (store, scratch) = (&*self.store, &mut self.scratch);
-            let shutdown = &self.shutdown;
-            let looked = catch_unwind(AssertUnwindSafe(|| {
-                session.last_look(socket, store, scratch, shutdown)
-            }));
-            match looked {
-                Ok(Ok(())) => {}
-                Ok(Err(end)) => self.close(index, &end),
-                Err(_) => self.close(index, &End::Panicked),
+            connection.session.drain(since_stop);
+            if connection.listed == Some(Listed::Unfinished) {
+                continue;
+            }
+            self.drive(index);
+            if let Some(connection) = &mut self.connections[index]
+                && connection.listed != Some(Listed::Unfinished)
+            {
+                let unconfirmed = connection.socket.unconfirmed_len();
+                if let Some(end) = connection.session.drained(since_stop, unconfirmed) {
+                    self.close(index, &end);
+                }
             }
         }
     }
@@ -353,9 +436,6 @@ impl Runner {
             // It fails when the peer has gone.
             let _ = connection.socket.end_output();
             self.vacant.push(index);
-        }
-        if self.store.is_broken() {
-            self.shutdown.trigger();
         }
     }
 }
@@ -393,14 +473,12 @@ impl Write for EdgeSocket {
     }
 }
 
-impl AsFd for EdgeSocket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.stream.as_fd()
-    }
-}
-
 impl Socket for EdgeSocket {
     fn end_output(&mut self) -> io::Result<()> {
         self.stream.shutdown(net::Shutdown::Write)
+    }
+
+    fn unconfirmed_len(&self) -> usize {
+        socket::unconfirmed_len(&self.stream)
     }
 }

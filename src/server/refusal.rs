@@ -71,14 +71,14 @@ impl fmt::Display for Reason {
 }
 
 /// The longest that a refused peer may take to read its refusal and close.
-const FAREWELL_TIME_MAX: Duration = Duration::from_secs(1);
+const LINGER_TIME_MAX: Duration = Duration::from_secs(1);
 
 /// The same when the server ends.
-const LAST_FAREWELL_TIME: Duration = Duration::from_millis(100);
+const LINGER_TIME_AT_STOP: Duration = Duration::from_millis(100);
 
 /// Refused connections that are kept open at the same time; the oldest goes
 /// when there are more.
-const FAREWELLS_MAX: usize = 256;
+const LINGERING_MAX: usize = 256;
 
 /// The most that is read and dropped from one refused peer at a time.
 const DROP_LEN: usize = 16 << 10;
@@ -92,10 +92,10 @@ pub(super) struct Refuser {
 
 impl Refuser {
     pub(super) fn start() -> io::Result<Self> {
-        let (refused, queue) = sync_channel(FAREWELLS_MAX);
+        let (refused, queue) = sync_channel(LINGERING_MAX);
         let thread = thread::Builder::new()
             .name("refuser".to_owned())
-            .spawn(move || see_off(&queue))?;
+            .spawn(move || linger_all(&queue))?;
         Ok(Self {
             refused: Some(refused),
             thread: Some(thread),
@@ -121,35 +121,35 @@ impl Drop for Refuser {
 }
 
 /// Keeps refused connections until their peers are done.
-fn see_off(queue: &Receiver<TcpStream>) {
+fn linger_all(queue: &Receiver<TcpStream>) {
     /// How often they are looked at.
     const INTERVAL: Duration = Duration::from_millis(10);
 
-    let mut farewells = VecDeque::new();
+    let mut lingering = VecDeque::new();
     let mut last_until = None;
     loop {
-        let next = if farewells.is_empty() {
+        let next = if lingering.is_empty() {
             queue.recv().map_err(|_| RecvTimeoutError::Disconnected)
         } else {
             queue.recv_timeout(INTERVAL)
         };
         match next {
-            Ok(stream) => farewells.push_back((stream, Instant::now() + FAREWELL_TIME_MAX)),
+            Ok(stream) => lingering.push_back((stream, Instant::now() + LINGER_TIME_MAX)),
             Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) if farewells.is_empty() => return,
+            Err(RecvTimeoutError::Disconnected) if lingering.is_empty() => return,
             Err(RecvTimeoutError::Disconnected) => {
-                let end = *last_until.get_or_insert_with(|| Instant::now() + LAST_FAREWELL_TIME);
+                let end = *last_until.get_or_insert_with(|| Instant::now() + LINGER_TIME_AT_STOP);
                 if Instant::now() > end {
                     return;
                 }
                 thread::sleep(INTERVAL);
             }
         }
-        if farewells.len() > FAREWELLS_MAX {
-            farewells.pop_front();
+        if lingering.len() > LINGERING_MAX {
+            lingering.pop_front();
         }
         let now = Instant::now();
-        farewells.retain(|(stream, until)| now < *until && is_open(stream));
+        lingering.retain(|(stream, until)| now < *until && is_open(stream));
     }
 }
 

@@ -1,73 +1,63 @@
-//! One connection's way from bytes to replies, for models whose sockets never
-//! block: bytes in, requests, replies, bytes out, in order and within bounds.
+//! One connection's way from bytes to batches and back, without any I/O, in
+//! order and within bounds.
 //!
-//! A session waits for nothing. A model calls [`Session::turn`] when its
-//! socket may be ready, and closes the connection when the session says so.
+//! A session knows neither sockets nor stores and waits for nothing. It says
+//! what it needs [next](Session::next); a model does that, in its own way of
+//! waiting, and asks again until the session has [ended](End). So every model
+//! reads, parses, answers and gives up alike.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use super::Config;
 use super::end::End;
-use super::limits::{BATCH_LEN_MAX, CONFIRM_TIME_MAX, DRAIN_TIME_MAX, LAST_LOOKS, PENDING_LEN_MAX};
+use super::limits::{DRAIN_CONFIRM_MAX, DRAIN_LOOKS, DRAIN_READ_MAX, PENDING_LEN_MAX};
+use super::linger::Linger;
 use super::pace::{FramePace, Pace};
-use super::socket::{Linger, unconfirmed_len};
-use super::{Config, Shutdown, discard};
-use crate::protocol::{Decoder, Encoder, FrameError, Reply, Request};
-use crate::store::Discarded;
-use crate::store::shards::Shards;
+use crate::protocol::{Decoder, Encoder, FrameError, Reply};
+use crate::store::Batch;
 
-/// A socket that never blocks: it fails with `WouldBlock`, and the model knows
-/// when to try again.
-pub(super) trait Socket: Read + Write + AsFd {
-    /// Ends what the peer can read, after what has been written.
-    fn end_output(&mut self) -> io::Result<()>;
+/// What a session needs to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Bytes of the peer: [`Session::read_from`] its socket.
+    Read,
+    /// A store that executes [`Session::batch`].
+    Execute,
+    /// Room for replies: [`Session::write_to`] the socket.
+    Write,
+    /// The socket's sending side ended, once: no reply follows.
+    EndOutput,
+    /// Nothing but time: the connection drains, and nothing more is read.
+    Wait,
 }
 
-/// Batches that are executed, and reads, before other connections get their
-/// turns. More made those wait: 200 ms behind two peers that only pipeline.
-const BATCHES_PER_TURN: usize = 2;
-const READS_PER_TURN: usize = 8;
-
-/// Buffers for the sessions of one thread. A session has them during its
-/// turn, and keeps them only if the turn ends with bytes in them.
+/// Buffers that the connections of one thread take turns with. A connection
+/// keeps one only while there is something in it.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     incoming: Vec<u8>,
     outgoing: Vec<u8>,
-}
-
-/// Why a turn ended while the connection goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Turn {
-    /// The socket has nothing to read, or no room for replies.
-    NotReady,
-    /// There is more to do, after other connections had their turn.
-    Again,
+    batch: Option<Box<Batch>>,
 }
 
 /// Replies on their way to a peer that is slower than the server.
 #[derive(Debug)]
-struct Writing {
+struct Blocked {
     pace: Pace,
     /// Bytes that were unconfirmed at its begin or have been written since.
     sent: usize,
-    /// How many of those the peer had confirmed when that was last looked at.
-    taken: usize,
+    /// How many of those the peer had confirmed when it was last asked.
+    confirmed: usize,
 }
 
-impl Writing {
-    fn begin(write_timeout: Duration, socket: &impl AsFd) -> Self {
-        Self {
-            pace: Pace::begin(write_timeout),
-            sent: unconfirmed_len(socket),
-            taken: 0,
-        }
-    }
-
-    fn look(&mut self, socket: &impl AsFd) {
-        self.taken = self.sent.saturating_sub(unconfirmed_len(socket));
-    }
+/// What is left to do after the server was asked to stop.
+#[derive(Clone, Copy, Debug)]
+enum Drain {
+    /// Read on, until nothing came so many times.
+    Reading { looks: u32 },
+    /// Only answer what has been read.
+    Answering,
 }
 
 /// See the module.
@@ -75,17 +65,18 @@ impl Writing {
 pub(super) struct Session {
     decoder: Decoder,
     encoder: Encoder,
+    batch: Option<Box<Batch>>,
     frame: FramePace,
-    /// Of the replies that the socket had no room for.
-    writing: Option<Writing>,
+    /// Of replies that the socket had no room for.
+    blocked: Option<Box<Blocked>>,
     write_timeout: Duration,
     idle_timeout: Option<Duration>,
     active_at: Option<Instant>,
-    /// Why nothing more is read from the stream (F4, F5).
+    /// Why nothing more is decoded (F4, F5).
     out_of_step: Option<FrameError>,
     /// Begins when the last reply of a stream out of step is written.
-    linger: Option<Linger>,
-    last_looks: u32,
+    linger: Option<Box<Linger>>,
+    drain: Option<Drain>,
 }
 
 impl Session {
@@ -93,39 +84,136 @@ impl Session {
         Self {
             decoder: Decoder::new(config.frame_len_max),
             encoder: Encoder::default(),
+            batch: None,
             frame: FramePace::new(config.frame_timeout),
-            writing: None,
+            blocked: None,
             write_timeout: config.write_timeout,
             idle_timeout: config.idle_timeout,
             active_at: config.idle_timeout.map(|_| Instant::now()),
-            linger: None,
             out_of_step: None,
-            last_looks: 0,
+            linger: None,
+            drain: None,
         }
     }
 
-    /// Does all that the socket lets it do without waiting.
-    pub(super) fn turn<S: Socket>(
-        &mut self,
-        socket: &mut S,
-        store: &Shards,
-        scratch: &mut Scratch,
-    ) -> Result<Turn, End> {
-        self.decoder.lend(&mut scratch.incoming);
-        self.encoder.lend(&mut scratch.outgoing);
-        let turn = self.rounds(socket, store);
-        self.decoder.reclaim(&mut scratch.incoming);
-        self.encoder.reclaim(&mut scratch.outgoing);
-        turn
+    /// Takes buffers from `scratch` in place of those that it does not have;
+    /// without it, it makes its own.
+    #[cfg(any(feature = "tokio", feature = "epoll"))]
+    pub(super) fn acquire(&mut self, scratch: &mut Scratch) {
+        self.decoder.acquire(&mut scratch.incoming);
+        self.encoder.acquire(&mut scratch.outgoing);
+        if self.batch.is_none() {
+            self.batch = scratch.batch.take();
+        }
     }
 
-    /// When the connection is late if nothing happens before.
+    /// Gives the buffers with nothing in them to `scratch`, which keeps one of
+    /// each kind.
+    pub(super) fn release(&mut self, scratch: &mut Scratch) {
+        self.decoder.release(&mut scratch.incoming);
+        self.encoder.release(&mut scratch.outgoing);
+        if self.batch.as_ref().is_some_and(|batch| batch.is_empty()) {
+            scratch.batch = self.batch.take();
+        }
+    }
+
+    /// What it needs to go on. Parses what was read and encodes what was
+    /// executed.
+    pub(super) fn next(&mut self) -> Next {
+        if self.linger.is_some() {
+            return self.read_on();
+        }
+        if self.all_is_written() && self.out_of_step.is_none() {
+            self.fill();
+        }
+        if let Some(batch) = &mut self.batch {
+            batch.encode(&mut self.encoder, PENDING_LEN_MAX);
+        }
+        if self.encoder.pending() > 0 {
+            Next::Write
+        } else if self.has_requests() {
+            Next::Execute
+        } else if self.out_of_step.is_some() {
+            self.linger = Some(Box::new(Linger::begin()));
+            Next::EndOutput
+        } else {
+            // Not before: the time that the peer took to read its replies does
+            // not count against the frame that it has begun.
+            self.frame.wait(self.decoder.buffered());
+            self.read_on()
+        }
+    }
+
+    /// The requests that a store has to execute, and in their places the
+    /// replies that it makes.
+    pub(super) fn batch(&mut self) -> &mut Batch {
+        self.batch.get_or_insert_default()
+    }
+
+    /// Takes what one read brings.
+    ///
+    /// Fails as the reader does, also where it would wait, and with the
+    /// connection's end when the peer has no more to say.
+    pub(super) fn read_from(&mut self, reader: &mut impl Read) -> Result<(), End> {
+        let came = match &mut self.linger {
+            Some(linger) => linger.drop_some(reader),
+            None => self.decoder.read_from(reader).map(|n| n > 0),
+        };
+        match came {
+            Ok(true) => self.active_at = self.idle_timeout.map(|_| Instant::now()),
+            Ok(false) if self.linger.is_some() => return Err(self.late_end()),
+            Ok(false) => return Err(End::PeerClosed),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+
+    /// Hands what is pending to one write; whether it took all. Fails as the
+    /// writer does, also where it would wait.
+    pub(super) fn write_to(&mut self, writer: &mut impl Write) -> Result<bool, End> {
+        let n = match self.encoder.write_to(writer) {
+            Ok(0) => return Err(io::Error::from(ErrorKind::WriteZero).into()),
+            Ok(n) => n,
+            Err(error) if error.kind() == ErrorKind::Interrupted => 0,
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(blocked) = &mut self.blocked {
+            blocked.sent += n;
+        }
+        let is_all = self.encoder.pending() == 0;
+        if is_all {
+            self.blocked = None;
+            // The time that the peer took to read is no silence.
+            self.active_at = self.idle_timeout.map(|_| Instant::now());
+        }
+        Ok(is_all)
+    }
+
+    /// The socket has no room, and its peer has not confirmed so many bytes
+    /// that it was sent.
+    pub(super) fn write_blocked(&mut self, unconfirmed: usize) {
+        let blocked = self.blocked.get_or_insert_with(|| {
+            Box::new(Blocked {
+                pace: Pace::begin(self.write_timeout),
+                sent: unconfirmed,
+                confirmed: 0,
+            })
+        });
+        blocked.confirmed = blocked.sent.saturating_sub(unconfirmed);
+    }
+
+    /// When the connection is late, if nothing happens before. None while a
+    /// store has its batch: the peer can do nothing about that.
     pub(super) fn deadline(&self) -> Option<Instant> {
         if let Some(linger) = &self.linger {
             return Some(linger.deadline());
         }
-        if let Some(writing) = &self.writing {
-            return Some(writing.pace.deadline(writing.taken));
+        if let Some(blocked) = &self.blocked {
+            return Some(blocked.pace.deadline(blocked.confirmed));
+        }
+        if self.has_requests() {
+            return None;
         }
         if let Some(pace) = self.frame.pace() {
             return Some(pace.deadline(self.decoder.buffered()));
@@ -135,163 +223,88 @@ impl Session {
             .map(|(active_at, timeout)| active_at + timeout)
     }
 
-    /// How the connection ends now that its [`deadline`](Self::deadline) is
-    /// past; `None` if a closer look shows that it is not.
-    pub(super) fn late(&mut self, socket: &impl AsFd) -> Option<End> {
-        if let Some(writing) = &mut self.writing {
-            writing.look(socket);
+    /// How the connection ends if its [`deadline`](Self::deadline) is past,
+    /// with so many bytes unconfirmed.
+    pub(super) fn late(&mut self, unconfirmed: usize) -> Option<End> {
+        if self.blocked.is_some() {
+            self.write_blocked(unconfirmed);
         }
         let is_past = self.deadline().is_some_and(|at| at <= Instant::now());
-        is_past.then(|| self.lateness())
+        is_past.then(|| self.late_end())
     }
 
-    fn lateness(&self) -> End {
-        match (&self.linger, self.out_of_step, &self.writing) {
-            (Some(_), Some(error), _) => End::OutOfStep(error),
-            (_, _, Some(_)) => End::WriteTimeout,
-            _ if self.frame.pace().is_some() => End::FrameTimeout,
-            _ => End::Idle,
+    /// The server was asked to stop so long ago. To be said again every
+    /// [`DRAIN_INTERVAL`](super::limits::DRAIN_INTERVAL), before the socket is
+    /// looked at.
+    pub(super) fn drain(&mut self, since_stop: Duration) {
+        let drain = self.drain.get_or_insert(Drain::Reading { looks: 0 });
+        if since_stop >= DRAIN_READ_MAX {
+            *drain = Drain::Answering;
         }
     }
 
-    /// A turn after the server was asked to stop, to be repeated every
-    /// [`LAST_LOOK_INTERVAL`](super::limits::LAST_LOOK_INTERVAL) until it fails: when
-    /// the peer has sent all it had to, and has all its replies.
-    pub(super) fn last_look<S: Socket>(
-        &mut self,
-        socket: &mut S,
-        store: &Shards,
-        scratch: &mut Scratch,
-        shutdown: &Shutdown,
-    ) -> Result<(), End> {
-        let may_read = self.last_looks < LAST_LOOKS && shutdown.elapsed() < DRAIN_TIME_MAX;
-        if may_read {
-            let turn = self.turn(socket, store, scratch)?;
-            // A turn that was held up by its replies has not looked.
-            if turn == Turn::NotReady && self.encoder.pending() == 0 {
-                self.last_looks += 1;
+    /// Whether the peer has sent all it had to, and has all its replies, so
+    /// that the connection can end; or has had its time.
+    ///
+    /// To be asked after each look at the socket that found nothing to read,
+    /// with the time since the stop and the bytes that the peer has not
+    /// confirmed.
+    pub(super) fn drained(&mut self, since_stop: Duration, unconfirmed: usize) -> Option<End> {
+        let all_is_written = self.all_is_written();
+        if let Some(Drain::Reading { looks }) = &mut self.drain {
+            // One that is held up by its store or its peer has not looked.
+            *looks += u32::from(all_is_written);
+            if *looks >= DRAIN_LOOKS {
+                self.drain = Some(Drain::Answering);
             }
-        } else if shutdown.elapsed() > CONFIRM_TIME_MAX {
-            return Err(End::Stopping);
-        } else if self.encoder.pending() > 0 {
-            self.write(socket)?;
-        } else if unconfirmed_len(socket) == 0 {
-            return Err(End::Stopping);
         }
-        Ok(())
+        let reads_on = matches!(self.drain, Some(Drain::Reading { .. }));
+        let is_done = !reads_on && all_is_written && unconfirmed == 0;
+        (is_done || since_stop > DRAIN_CONFIRM_MAX).then_some(End::Stopping)
     }
 
-    fn rounds<S: Socket>(&mut self, socket: &mut S, store: &Shards) -> Result<Turn, End> {
-        let (mut batches, mut reads) = (0, 0);
-        loop {
-            if !self.write(socket)? {
-                return Ok(Turn::NotReady);
-            }
-            if let Some(error) = self.out_of_step {
-                return self.drop_the_rest(socket, End::OutOfStep(error));
-            }
-            if batches == BATCHES_PER_TURN || reads == READS_PER_TURN {
-                return Ok(Turn::Again);
-            }
-            if self.execute(store) {
-                batches += 1;
-            } else if self.read(socket)? {
-                reads += 1;
-            } else {
-                return Ok(Turn::NotReady);
-            }
+    fn all_is_written(&self) -> bool {
+        self.batch.as_ref().is_none_or(|batch| batch.is_empty()) && self.encoder.pending() == 0
+    }
+
+    fn has_requests(&self) -> bool {
+        self.batch
+            .as_ref()
+            .is_some_and(|batch| batch.has_requests())
+    }
+
+    fn read_on(&self) -> Next {
+        match self.drain {
+            Some(Drain::Answering) => Next::Wait,
+            _ => Next::Read,
         }
     }
 
-    /// Writes what is pending; whether the socket has taken all of it.
-    fn write(&mut self, socket: &mut impl Socket) -> Result<bool, End> {
-        while self.encoder.pending() > 0 {
-            match self.encoder.write_to(socket) {
-                Ok(0) => return Err(io::Error::from(ErrorKind::WriteZero).into()),
-                Ok(n) => {
-                    if let Some(writing) = &mut self.writing {
-                        writing.sent += n;
-                    }
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    let begin = || Writing::begin(self.write_timeout, socket);
-                    self.writing.get_or_insert_with(begin).look(socket);
-                    return Ok(false);
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        if self.writing.take().is_some() {
-            // The time that the peer took to read counts neither as silence
-            // nor against the frame that came meanwhile.
-            self.active_at = self.idle_timeout.map(|_| Instant::now());
-            self.frame.end();
-            self.frame.wait(self.decoder.buffered());
-        }
-        Ok(true)
-    }
-
-    /// Executes the frames that have arrived, as many as may be executed
-    /// together; whether there were any.
-    fn execute(&mut self, store: &Shards) -> bool {
-        let mut discarded = Discarded::default();
-        let mut count = 0;
-        while count < BATCH_LEN_MAX && self.encoder.pending() < PENDING_LEN_MAX {
-            let reply = match self.decoder.next_frame() {
+    /// Takes the frames that have arrived into the batch.
+    fn fill(&mut self) {
+        let batch = self.batch.get_or_insert_default();
+        while !batch.is_full() {
+            match self.decoder.next_frame() {
                 Ok(Some(payload)) => {
                     self.frame.end();
-                    match Request::parse(payload) {
-                        Ok(mut request) => store.apply(&mut request, &mut discarded),
-                        Err(error) => Reply::BadRequest(error.to_string()),
-                    }
+                    batch.push_frame(payload);
                 }
-                Ok(None) => {
-                    self.frame.wait(self.decoder.buffered());
-                    break;
-                }
+                Ok(None) => return,
                 Err(error) => {
                     self.out_of_step = Some(error);
-                    self.encoder.push(&Reply::BadRequest(error.to_string()));
-                    count += 1;
-                    break;
+                    batch.push_reply(Reply::BadRequest(error.to_string()));
+                    return;
                 }
-            };
-            self.encoder.push(&reply);
-            count += 1;
-        }
-        discard(discarded);
-        count > 0
-    }
-
-    /// Takes what one read brings; whether it brought anything.
-    fn read(&mut self, socket: &mut impl Read) -> Result<bool, End> {
-        loop {
-            match self.decoder.read_from(socket) {
-                Ok(0) => return Err(End::PeerClosed),
-                Ok(_) => {
-                    self.active_at = self.idle_timeout.map(|_| Instant::now());
-                    return Ok(true);
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
             }
         }
     }
 
-    /// After the last reply of a stream out of step: drops what still comes.
-    fn drop_the_rest<S: Socket>(&mut self, socket: &mut S, end: End) -> Result<Turn, End> {
-        if self.linger.is_none() {
-            socket.end_output()?;
-            self.linger = Some(Linger::begin());
-        }
-        let linger = self.linger.get_or_insert_with(Linger::begin);
-        match linger.drop_some(socket) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(Turn::NotReady),
-            Err(error) => Err(error.into()),
-            Ok(true) => Ok(Turn::Again),
-            Ok(false) => Err(end),
+    fn late_end(&self) -> End {
+        match (&self.linger, self.out_of_step) {
+            (Some(_), Some(error)) => End::OutOfStep(error),
+            _ if self.blocked.is_some() => End::WriteTimeout,
+            _ if self.frame.pace().is_some() => End::FrameTimeout,
+            _ => End::Idle,
         }
     }
 }

@@ -1,88 +1,9 @@
-//! What std's sockets leave out: keepalive, and closing without losing replies.
+//! What std's sockets leave out: keepalive, the backlog, and what a peer has
+//! not confirmed.
 
-use std::io::{self, ErrorKind, Read};
-use std::net::{Shutdown as Side, TcpListener, TcpStream};
+use std::io;
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
-
-/// The most that is read and dropped while a peer is still sending (F5).
-const LINGER_LEN_MAX: usize = 256 << 20;
-
-/// The most that is dropped at a time.
-const LINGER_ROOM_LEN: usize = 64 << 10;
-
-/// The longest that a peer may go on sending after its last reply (F5).
-const LINGER_TIME_MAX: Duration = Duration::from_secs(5);
-
-/// The longest silence of a peer that may still be sending.
-const LINGER_SILENCE_MAX: Duration = Duration::from_secs(1);
-
-/// Ends the replies and drops what the peer still sends, so that it can read
-/// the last reply before the connection closes (F5).
-///
-/// A socket that is closed with bytes unread resets the connection, and a
-/// peer that is reset may lose a reply it has not read yet.
-///
-/// `reader` reads from `stream`, and ends early if it has to.
-pub(super) fn linger(stream: &TcpStream, reader: &mut impl Read) -> io::Result<()> {
-    stream.shutdown(Side::Write)?;
-    stream.set_read_timeout(Some(LINGER_SILENCE_MAX))?;
-    let mut linger = Linger::begin();
-    loop {
-        match linger.drop_some(reader) {
-            Ok(true) => {}
-            Ok(false) => return Ok(()),
-            Err(error) if is_timeout(&error) => return Ok(()),
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// What may still come from a peer that has its last reply.
-#[derive(Debug)]
-pub(super) struct Linger {
-    until: Instant,
-    silent_until: Instant,
-    left: usize,
-}
-
-impl Linger {
-    pub(super) fn begin() -> Self {
-        let now = Instant::now();
-        Self {
-            until: now + LINGER_TIME_MAX,
-            silent_until: now + LINGER_SILENCE_MAX,
-            left: LINGER_LEN_MAX,
-        }
-    }
-
-    /// When it is over, if nothing comes before.
-    #[cfg(any(feature = "tokio", feature = "epoll"))]
-    pub(super) fn deadline(&self) -> Instant {
-        self.until.min(self.silent_until)
-    }
-
-    /// Drops what one read brings; whether more may come.
-    pub(super) fn drop_some(&mut self, reader: &mut impl Read) -> io::Result<bool> {
-        // On the heap: an array would become part of a worker's stack frame
-        // and be touched for every connection.
-        let n = match reader.read(&mut vec![0; LINGER_ROOM_LEN]) {
-            Ok(0) => return Ok(false),
-            Ok(n) => n,
-            Err(error) if error.kind() == ErrorKind::Interrupted => 0,
-            Err(error) => return Err(error),
-        };
-        let now = Instant::now();
-        self.left = self.left.saturating_sub(n);
-        self.silent_until = now + LINGER_SILENCE_MAX;
-        Ok(self.left > 0 && now < self.until)
-    }
-}
-
-/// Whether a read or write ended because its timeout was up.
-pub(super) fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
-}
 
 /// Whether an accept failed because this process (EMFILE) or the machine
 /// (ENFILE) has no descriptor left.

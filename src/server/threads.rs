@@ -3,21 +3,21 @@
 
 mod admission;
 mod connection;
+mod interruptible;
 mod store_thread;
-mod wakeable;
 
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread;
 
-use super::limits::STOP_PATIENCE;
+use super::limits::DRAIN_MAX;
 use super::log::ConnectionLog;
 use super::{Config, Shutdown, accept};
 use crate::store::broken_error;
 use admission::Admission;
+use interruptible::Interruptible;
 use store_thread::StoreThread;
-use wakeable::Wakeable;
 
 /// Serves with the threads model; see [`serve`](super::serve).
 pub(super) fn serve(
@@ -32,10 +32,12 @@ pub(super) fn serve(
         config.queue_timeout,
         worker(Arc::clone(&store), config.clone(), shutdown.clone()),
     )?;
-    let usher = thread::Builder::new().name("usher".to_owned()).spawn({
-        let admission = Arc::clone(&admission);
-        move || admission.refuse_late()
-    })?;
+    let reaper = thread::Builder::new()
+        .name("queue-timeout".to_owned())
+        .spawn({
+            let admission = Arc::clone(&admission);
+            move || admission.refuse_late()
+        })?;
     shutdown.on_trigger({
         let admission = Arc::clone(&admission);
         move || admission.stop()
@@ -44,9 +46,9 @@ pub(super) fn serve(
     let accepted = accept(listener, config, shutdown, ready, |stream| {
         admission.admit(stream)
     });
-    admission.drain(STOP_PATIENCE);
+    admission.drain(DRAIN_MAX);
     // It has nothing left to wait for.
-    let _ = usher.join();
+    let _ = reaper.join();
     accepted?;
     if store.is_broken() {
         return Err(broken_error());
@@ -59,10 +61,10 @@ fn worker(
     store: Arc<StoreThread>,
     config: Config,
     shutdown: Shutdown,
-) -> impl Fn(&Wakeable) + Send + Sync {
-    move |served| {
-        let log = ConnectionLog::begin(served.stream(), config.verbose);
-        let end = connection::serve(served, store.handle(), &config, &shutdown);
+) -> impl Fn(&Interruptible) + Send + Sync {
+    move |socket| {
+        let log = ConnectionLog::begin(socket.stream(), config.verbose);
+        let end = connection::serve(socket, store.handle(), &config, &shutdown);
         log.end(&end);
     }
 }

@@ -5,10 +5,8 @@ use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{self, TcpListener};
-use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,16 +14,19 @@ use ::tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use ::tokio::net::TcpStream;
 use ::tokio::runtime;
 use ::tokio::sync::watch;
+use ::tokio::task::yield_now;
 use ::tokio::time::{Sleep, sleep, sleep_until};
 
-use super::census::{Census, Place};
+use super::connection_limit::{ConnectionLimit, Permit};
 use super::end::End;
-use super::limits::{LAST_LOOK_INTERVAL, STOP_PATIENCE};
+use super::limits::{DRAIN_INTERVAL, DRAIN_MAX};
+use super::local_store::LocalStore;
 use super::log::ConnectionLog;
+use super::nonblocking::{Driven, Socket, drive};
 use super::refusal::{Reason, Refuser};
-use super::session::{Scratch, Session, Socket, Turn};
+use super::session::{Scratch, Session};
 use super::{Config, Shutdown, accept, socket};
-use crate::store::shards::Shards;
+use crate::store::Executor;
 
 /// Serves with the tokio model; see [`serve`](super::serve).
 pub(super) fn serve(
@@ -34,15 +35,28 @@ pub(super) fn serve(
     shutdown: &Shutdown,
     ready: impl FnOnce(),
 ) -> io::Result<()> {
+    let store = LocalStore::start(shutdown)?;
+    serve_from(&store, listener, config, shutdown, ready)?;
+    store.finish()
+}
+
+/// Serves with whatever store stands behind `store`, a clone of it for each
+/// connection.
+pub(super) fn serve_from<E: Executor + Clone + Send + 'static>(
+    store: &E,
+    listener: TcpListener,
+    config: &Config,
+    shutdown: &Shutdown,
+    ready: impl FnOnce(),
+) -> io::Result<()> {
     let runtime = runtime::Builder::new_multi_thread()
         .enable_io()
         .enable_time()
-        // Sockets are looked at between so many turns of busy tasks; with the
+        // Sockets are looked at between so many drives of busy tasks; with the
         // default of 61, quiet connections wait long beside them.
         .event_interval(7)
         .build()?;
-    let store = Arc::new(Shards::default());
-    let census = Census::new(config.connections_max);
+    let limit = ConnectionLimit::new(config.connections_max);
     let refuser = Refuser::start()?;
     let (stop, stopped) = watch::channel(());
     shutdown.on_trigger(move || {
@@ -51,49 +65,39 @@ pub(super) fn serve(
     });
 
     let accepted = accept(listener, config, shutdown, ready, |stream| {
-        let Some(place) = census.enter() else {
+        let Some(permit) = limit.acquire() else {
             return refuser.refuse(stream, Reason::too_many(config));
         };
-        let task = Task {
-            store: Arc::clone(&store),
-            shutdown: shutdown.clone(),
-            stopped: stopped.clone(),
-            _place: place,
-        };
         let log = ConnectionLog::begin(&stream, config.verbose);
-        let session = Session::new(config);
+        let connection = Connection {
+            session: Session::new(config),
+            store: store.clone(),
+            shutdown: shutdown.clone(),
+            _permit: permit,
+        };
+        let stopped = stopped.clone();
         runtime.spawn(async move {
-            let end = task.serve(stream, session).await;
+            let end = connection.serve(stream, stopped).await;
             log.end(&end);
         });
     });
-    while census.open() > 0 && shutdown.elapsed() < STOP_PATIENCE {
-        thread::sleep(LAST_LOOK_INTERVAL);
+    while limit.open() > 0 && shutdown.elapsed() < DRAIN_MAX {
+        thread::sleep(DRAIN_INTERVAL);
     }
     runtime.shutdown_timeout(Duration::from_millis(100));
-    accepted?;
-    store.check()
+    accepted
 }
 
-/// What a connection's task has besides the connection.
-struct Task {
-    store: Arc<Shards>,
+/// What a connection's task has besides the socket.
+struct Connection<E> {
+    session: Session,
+    store: E,
     shutdown: Shutdown,
-    stopped: watch::Receiver<()>,
-    _place: Place,
+    _permit: Permit,
 }
 
-impl Drop for Task {
-    fn drop(&mut self) {
-        // tokio keeps a panic to its task; a broken store must not go on.
-        if thread::panicking() && self.store.is_broken() {
-            self.shutdown.trigger();
-        }
-    }
-}
-
-impl Task {
-    async fn serve(mut self, stream: net::TcpStream, mut session: Session) -> End {
+impl<E: Executor> Connection<E> {
+    async fn serve(mut self, stream: net::TcpStream, mut stopped: watch::Receiver<()>) -> End {
         let prepare = || {
             socket::prepare(&stream)?;
             stream.set_nonblocking(true)
@@ -102,40 +106,42 @@ impl Task {
             Ok(stream) => stream,
             Err(error) => return End::Io(error),
         };
-        let end = match self.turns(&mut stream, &mut session).await {
+        let end = match self.run(&mut stream, &mut stopped).await {
             Some(end) => end,
-            None => self.last_looks(&mut stream, &mut session).await,
+            None => self.drain(&mut stream).await,
         };
         // It fails when the peer has gone.
-        let _ = poll_fn(|cx| Poll::Ready(PollSocket::new(&mut stream, cx).end_output())).await;
+        let _ =
+            poll_fn(|cx| Poll::Ready(PollSocket::new(&mut stream, cx.waker()).end_output())).await;
         end
     }
 
-    /// Gives the session its turns until the connection ends; `None` when the
-    /// server stops before.
-    async fn turns(&mut self, stream: &mut TcpStream, session: &mut Session) -> Option<End> {
-        let mut stopped = pin!(self.stopped.changed());
+    /// Drives the session until the connection ends; `None` when the server
+    /// stops before.
+    async fn run(
+        &mut self,
+        stream: &mut TcpStream,
+        stopped: &mut watch::Receiver<()>,
+    ) -> Option<End> {
+        let mut stopped = pin!(stopped.changed());
         let mut timer = Timer::default();
         poll_fn(|cx| {
             if stopped.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(None);
             }
-            match with_scratch(|scratch| {
-                let mut socket = PollSocket::new(stream, cx);
-                session.turn(&mut socket, &self.store, scratch)
-            }) {
-                Ok(Turn::NotReady) => {}
-                Ok(Turn::Again) => {
+            match self.drive(stream, cx) {
+                Ok(Driven::SocketNotReady | Driven::StoreNotReady) => {}
+                Ok(Driven::Again) => {
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
                 Err(end) => return Poll::Ready(Some(end)),
             }
             loop {
-                if timer.poll(session.deadline(), cx).is_pending() {
+                if timer.poll(self.session.deadline(), cx).is_pending() {
                     return Poll::Pending;
                 }
-                if let Some(end) = session.late(stream) {
+                if let Some(end) = self.session.late(socket::unconfirmed_len(stream)) {
                     return Poll::Ready(Some(end));
                 }
             }
@@ -143,18 +149,33 @@ impl Task {
         .await
     }
 
-    async fn last_looks(&self, stream: &mut TcpStream, session: &mut Session) -> End {
+    fn drive(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Result<Driven, End> {
+        let mut socket = PollSocket::new(stream, cx.waker());
+        let mut cx = Context::from_waker(cx.waker());
+        with_scratch(|scratch| {
+            drive(&mut self.session, &mut socket, scratch, |batch| {
+                self.store.poll_execute(batch, &mut cx)
+            })
+        })
+    }
+
+    /// Drives the session after the server was asked to stop.
+    async fn drain(&mut self, stream: &mut TcpStream) -> End {
         loop {
-            let looked = poll_fn(|cx| {
-                let mut socket = PollSocket::new(stream, cx);
-                Poll::Ready(with_scratch(|scratch| {
-                    session.last_look(&mut socket, &self.store, scratch, &self.shutdown)
-                }))
-            });
-            if let Err(end) = looked.await {
+            self.session.drain(self.shutdown.elapsed());
+            match poll_fn(|cx| Poll::Ready(self.drive(stream, cx))).await {
+                Ok(Driven::Again) => {
+                    yield_now().await;
+                    continue;
+                }
+                Ok(Driven::SocketNotReady | Driven::StoreNotReady) => {}
+                Err(end) => return end,
+            }
+            let unconfirmed = socket::unconfirmed_len(stream);
+            if let Some(end) = self.session.drained(self.shutdown.elapsed(), unconfirmed) {
                 return end;
             }
-            sleep(LAST_LOOK_INTERVAL).await;
+            sleep(DRAIN_INTERVAL).await;
         }
     }
 }
@@ -191,16 +212,16 @@ impl Timer {
 
 /// A socket during one poll of its task: where it would block, it has the
 /// task woken when it is ready.
-struct PollSocket<'a, 'b> {
+struct PollSocket<'a> {
     stream: Pin<&'a mut TcpStream>,
-    cx: &'a mut Context<'b>,
+    cx: Context<'a>,
 }
 
-impl<'a, 'b> PollSocket<'a, 'b> {
-    fn new(stream: &'a mut TcpStream, cx: &'a mut Context<'b>) -> Self {
+impl<'a> PollSocket<'a> {
+    fn new(stream: &'a mut TcpStream, waker: &'a Waker) -> Self {
         Self {
             stream: Pin::new(stream),
-            cx,
+            cx: Context::from_waker(waker),
         }
     }
 }
@@ -212,21 +233,25 @@ fn or_would_block<T>(poll: Poll<io::Result<T>>) -> io::Result<T> {
     }
 }
 
-impl Read for PollSocket<'_, '_> {
+impl Read for PollSocket<'_> {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
         let mut room = ReadBuf::new(room);
-        or_would_block(self.stream.as_mut().poll_read(self.cx, &mut room))?;
+        or_would_block(self.stream.as_mut().poll_read(&mut self.cx, &mut room))?;
         Ok(room.filled().len())
     }
 }
 
-impl Write for PollSocket<'_, '_> {
+impl Write for PollSocket<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        or_would_block(self.stream.as_mut().poll_write(self.cx, bytes))
+        or_would_block(self.stream.as_mut().poll_write(&mut self.cx, bytes))
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        or_would_block(self.stream.as_mut().poll_write_vectored(self.cx, slices))
+        or_would_block(
+            self.stream
+                .as_mut()
+                .poll_write_vectored(&mut self.cx, slices),
+        )
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -234,14 +259,12 @@ impl Write for PollSocket<'_, '_> {
     }
 }
 
-impl AsFd for PollSocket<'_, '_> {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.stream.as_fd()
-    }
-}
-
-impl Socket for PollSocket<'_, '_> {
+impl Socket for PollSocket<'_> {
     fn end_output(&mut self) -> io::Result<()> {
-        or_would_block(self.stream.as_mut().poll_shutdown(self.cx))
+        or_would_block(self.stream.as_mut().poll_shutdown(&mut self.cx))
+    }
+
+    fn unconfirmed_len(&self) -> usize {
+        socket::unconfirmed_len(&*self.stream)
     }
 }

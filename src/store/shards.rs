@@ -3,8 +3,8 @@
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{Discarded, Store, broken_error};
-use crate::protocol::{Reply, Request};
+use super::{Batch, Garbage, Store, broken_error};
+use crate::protocol::{KeyRef, Reply, Request};
 
 /// Enough that two threads seldom want the same one, and that a map that
 /// grows holds up few.
@@ -21,18 +21,23 @@ impl Default for Shards {
 }
 
 impl Shards {
+    /// Executes the batch's requests, each under its key's lock.
+    pub fn execute(&self, batch: &mut Batch) {
+        batch.answer_each(|request, garbage| self.apply(request, garbage));
+    }
+
     /// Executes one request as [`Store::apply`] does.
     ///
     /// Each request is atomic, a reset too: it takes every lock before it
     /// removes anything, so all requests are in one order (S1).
-    pub fn apply(&self, request: &mut Request, discarded: &mut Discarded) -> Reply {
-        let hash = match request {
+    pub fn apply(&self, request: Request<KeyRef<'_>>, garbage: &mut Garbage) -> Reply {
+        let hash = match &request {
             Request::Set { entry } => entry.key_hash(),
-            Request::Get { key } | Request::Delete { key } => key.as_entry().key_hash(),
-            Request::Reset => return self.reset(discarded),
+            Request::Get { key } | Request::Delete { key } => key.hash(),
+            Request::Reset => return self.reset(garbage),
         };
         match self.0[shard_of(hash)].lock() {
-            Ok(mut store) => store.apply(request, discarded),
+            Ok(mut store) => store.apply(request, garbage),
             Err(_) => broken(),
         }
     }
@@ -50,7 +55,7 @@ impl Shards {
         self.0.iter().any(Mutex::is_poisoned)
     }
 
-    fn reset(&self, discarded: &mut Discarded) -> Reply {
+    fn reset(&self, garbage: &mut Garbage) -> Reply {
         // Always in the same order, so that two resets can't lock each other
         // out.
         let stores: Result<Vec<MutexGuard<'_, Store>>, PoisonError<_>> =
@@ -59,7 +64,7 @@ impl Shards {
             return broken();
         };
         for store in &mut stores {
-            store.apply(&mut Request::Reset, discarded);
+            store.apply(Request::Reset, garbage);
         }
         Reply::Done
     }
@@ -80,13 +85,13 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::protocol::{Key, StatusCode};
+    use crate::protocol::StatusCode;
 
     #[test]
     fn after_a_panic_in_a_store_nothing_of_it_is_acknowledged() {
         let shards = Shards::default();
-        let key = Key::new("k").expect("not empty");
-        let shard = shard_of(key.as_entry().key_hash());
+        let key = KeyRef::new("k").expect("not empty");
+        let shard = shard_of(key.hash());
         thread::scope(|scope| {
             let holder = scope.spawn(|| {
                 let _store = shards.0[shard].lock().expect("nobody has panicked yet");
@@ -94,8 +99,8 @@ mod tests {
             });
             assert!(holder.join().is_err());
         });
-        for mut request in [Request::Get { key }, Request::Reset] {
-            let reply = shards.apply(&mut request, &mut Discarded::default());
+        for request in [Request::Get { key }, Request::Reset] {
+            let reply = shards.apply(request, &mut Garbage::default());
             assert_eq!(reply.status_code(), StatusCode::Unavailable);
         }
         assert!(shards.is_broken());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 use speicher::protocol::frame::{FRAME_LEN_MAX, header, read_frame};
 use speicher::protocol::{Entry, Json, Key, Reply, Request};
-use speicher::store::{Discarded, Store};
+use speicher::store::{Garbage, Store};
 
 use crate::fault::Fault;
 use crate::values::{is_falsy, json};
@@ -65,6 +65,10 @@ pub fn set(key: &str, text: String) -> Option<Request> {
     Some(Request::Set { entry })
 }
 
+fn apply_to(store: &mut Store, request: &Request) -> Reply {
+    store.apply(request.borrowed(), &mut Garbage::default())
+}
+
 impl State {
     pub fn apply(&mut self, fault: Fault, request: Request) -> Reply {
         match &request {
@@ -96,10 +100,7 @@ impl State {
                 self.log.push(payload);
             }
             Fault::RstForgetsShard if is_of_last_shard(&key) => {
-                let mut request = request;
-                return self
-                    .forgotten
-                    .apply(&mut request, &mut Discarded::default());
+                return apply_to(&mut self.forgotten, &request);
             }
             _ => {}
         }
@@ -115,10 +116,7 @@ impl State {
         };
         let key = key.clone();
         if fault == Fault::RstForgetsShard && is_of_last_shard(key.as_str()) {
-            let mut request = request;
-            return self
-                .forgotten
-                .apply(&mut request, &mut Discarded::default());
+            return apply_to(&mut self.forgotten, &request);
         }
         let reply = self.execute(request);
         match (fault, &reply) {
@@ -167,10 +165,7 @@ impl State {
                 return self.execute(Request::Reset);
             }
             Fault::RstForgetsShard if is_of_last_shard(key.as_str()) => {
-                let mut request = request;
-                return self
-                    .forgotten
-                    .apply(&mut request, &mut Discarded::default());
+                return apply_to(&mut self.forgotten, &request);
             }
             _ => {}
         }
@@ -193,8 +188,8 @@ impl State {
         self.execute(Request::Reset)
     }
 
-    fn execute(&mut self, mut request: Request) -> Reply {
-        self.store.apply(&mut request, &mut Discarded::default())
+    fn execute(&mut self, request: Request) -> Reply {
+        apply_to(&mut self.store, &request)
     }
 
     fn holds(&mut self, key: &str) -> bool {

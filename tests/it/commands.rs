@@ -133,6 +133,7 @@ fn flags_name_the_server_and_win_over_the_variable() {
 #[test]
 fn mistakes_get_a_sentence_with_a_remedy_and_exit_with_2() {
     let server = Server::start(Model::default());
+    let models = Model::ALL.map(Model::name).join(", ");
     for (args, words) in [
         (&["set", "foo", "bar"][..], r#"written '"bar"'"#),
         (&["set", "foo", "-"], "standard input is not one JSON value"),
@@ -150,7 +151,7 @@ fn mistakes_get_a_sentence_with_a_remedy_and_exit_with_2() {
         (&["serve", "--workers", "0"], "from 1 to 10000"),
         (&["serve", "--frame-max", "3G"], "2147483647"),
         (&["serve", "--frame-max", "64MB"], "as in 500K, 64M or 1G"),
-        (&["serve", "--model", "uring"], "threads, tokio, epoll"),
+        (&["serve", "--model", "fibres"], models.as_str()),
         (
             &["serve", "--frame-timeout", "1d"],
             "as in 500ms, 30s or 5m",

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
+use speicher::server::Model;
 
 use crate::faults::faulty;
 use crate::harness::*;
@@ -210,9 +211,10 @@ fn a_target_that_is_wrong_is_said_to_be_before_its_speed_is() {
 
 #[test]
 fn mistakes_with_targets_get_a_sentence() {
+    let models = Model::ALL.map(Model::name).join(", ");
     for (args, words) in [
         (&["--target", "x=y"][..], "names no protocol"),
-        (&["--target", "nobody"], "threads, tokio, epoll"),
+        (&["--target", "nobody"], models.as_str()),
         (&["--target", "x=resp:redis-server"], "{port}"),
         (&["--only", "--target", "threads"], "name two"),
         (&["--target", "threads"], "another name"),

@@ -10,34 +10,60 @@ use serde_json::Value;
 use speicher::protocol::frame::{self, read_frame};
 use speicher::server::{Config, Model, Shutdown, serve};
 
+/// A line for each model: its tests' name, the condition under which it is
+/// built, and the option that makes room for more connections.
+macro_rules! with_models {
+    ($then:ident!($($arguments:tt)*)) => {
+        $then! {
+            ($($arguments)*)
+            Threads, threads, all(), "--workers";
+            Tokio, tokio, feature = "tokio", "--connections-max";
+            Epoll, epoll, feature = "epoll", "--connections-max";
+        }
+    };
+}
+
 /// Turns each named claim, a function of a [`Model`], into one test per model.
 macro_rules! every_model {
     ($($claim:ident),+ $(,)?) => {
         $(
             mod $claim {
-                #[test]
-                fn threads() {
-                    super::$claim(speicher::server::Model::Threads);
-                }
-
-                #[cfg(feature = "tokio")]
-                #[test]
-                fn tokio() {
-                    super::$claim(speicher::server::Model::Tokio);
-                }
-
-                #[cfg(feature = "epoll")]
-                #[test]
-                fn epoll() {
-                    super::$claim(speicher::server::Model::Epoll);
-                }
+                with_models!(test_models!(super::$claim));
             }
         )+
     };
 }
 
+macro_rules! test_models {
+    (($claim:path) $($model:ident, $test:ident, $condition:meta, $option:literal;)+) => {
+        $(
+            #[cfg($condition)]
+            #[test]
+            fn $test() {
+                $claim(speicher::server::Model::$model);
+            }
+        )+
+    };
+}
+
+macro_rules! define_room_option {
+    (() $($model:ident, $test:ident, $condition:meta, $option:literal;)+) => {
+        /// The option that makes room for more connections.
+        pub fn room_option(model: Model) -> &'static str {
+            match model {
+                $(Model::$model => $option,)+
+            }
+        }
+
+        // Does not compile if `Model::ALL` lacks a model.
+        const _: [Model; Model::ALL.len()] = [$(Model::$model),+];
+    };
+}
+
+with_models!(define_room_option!());
+
 /// How long anything may take before a test gives up on it.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A server in this process, on a port of its own. Dropped, it stops.
 pub struct Server {
@@ -117,23 +143,15 @@ pub fn room_for(model: Model, connections: usize) -> Config {
     }
 }
 
-/// The option that makes room for more connections.
-pub fn room_option(model: Model) -> &'static str {
-    match model {
-        Model::Threads => "--workers",
-        Model::Tokio | Model::Epoll => "--connections-max",
-    }
-}
-
-/// A connection that speaks bytes, and gives up after [`PATIENCE`].
+/// A connection that speaks bytes, and gives up after [`TIMEOUT`].
 pub struct Peer(pub TcpStream);
 
 impl Peer {
     pub fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).expect("the server listens");
         stream.set_nodelay(true).expect("a socket");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a socket");
-        stream.set_write_timeout(Some(PATIENCE)).expect("a socket");
+        stream.set_read_timeout(Some(TIMEOUT)).expect("a socket");
+        stream.set_write_timeout(Some(TIMEOUT)).expect("a socket");
         Self(stream)
     }
 
@@ -225,7 +243,7 @@ pub fn status_of(reply: &Value) -> u64 {
 pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {
-        assert!(begun.elapsed() < PATIENCE, "still not so: {what}");
+        assert!(begun.elapsed() < TIMEOUT, "still not so: {what}");
         thread::sleep(Duration::from_millis(2));
     }
 }
@@ -311,7 +329,7 @@ impl Process {
             if let Some(status) = self.child.try_wait().expect("a child") {
                 break status;
             }
-            assert!(begun.elapsed() < PATIENCE, "the server does not end");
+            assert!(begun.elapsed() < TIMEOUT, "the server does not end");
             thread::sleep(Duration::from_millis(2));
         };
         let mut rest = String::new();
@@ -319,7 +337,7 @@ impl Process {
         (status, rest)
     }
 
-    /// A line of `/proc/PID/status`, in KiB.
+    /// The number in a line of `/proc/PID/status`: KiB, or a count.
     pub fn memory_kib(&self, name: &str) -> u64 {
         let path = format!("/proc/{}/status", self.child.id());
         let status = std::fs::read_to_string(path).expect("it runs");

@@ -115,6 +115,34 @@ fn every_clause_is_cited_by_a_test() {
     }
 }
 
+/// What is written by hand names every model too.
+#[test]
+fn every_model_is_in_the_help_and_the_readme() {
+    let help = |command: &str| {
+        let output = speicher().args([command, "--help"]).output();
+        let text = String::from_utf8(output.expect("the program is there").stdout);
+        let text = text.expect("UTF-8");
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let names = Model::ALL.map(Model::name);
+    let (last, others) = names.split_last().expect("there are some");
+    let listed = format!("{} or {last}", others.join(", "));
+    assert!(help("serve").contains(&listed), "{listed}");
+    #[cfg(feature = "bench")]
+    {
+        use speicher::bench::echo::EchoModel;
+
+        let echoes = EchoModel::ALL.map(|echo| format!("echo-{echo}"));
+        let listed = format!("{}, {}", names.join(", "), echoes.join(", "));
+        assert!(help("compare").contains(&listed), "{listed}");
+    }
+    let readme = read("README.md");
+    for name in names {
+        let row = format!("\n| `{name}` |");
+        assert!(readme.contains(&row), "the table of models has no {name}");
+    }
+}
+
 /// The build without features has the six packages of the baseline and serde.
 #[test]
 fn the_baseline_depends_on_six_packages_and_serde() {

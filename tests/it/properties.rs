@@ -10,7 +10,7 @@ use speicher::protocol::frame::read_frame;
 use speicher::protocol::{Decoder, Encoder, Entry, Json, Key, Reply, Request, Value};
 use speicher::server::Model;
 use speicher::store::shards::Shards;
-use speicher::store::{Discarded, Store};
+use speicher::store::{Garbage, Store};
 
 use crate::harness::*;
 use crate::requests::PAYLOADS;
@@ -179,7 +179,7 @@ proptest! {
         let mut store = Store::default();
         let shards = Shards::default();
         let mut map = BTreeMap::<String, Vec<u8>>::new();
-        for mut request in requests {
+        for request in requests {
             let expected = match &request {
                 Request::Set { entry } => {
                     map.insert(entry.key().to_owned(), entry.value().to_vec());
@@ -198,8 +198,8 @@ proptest! {
                     (200, None)
                 }
             };
-            let sharded = shards.apply(&mut request.clone(), &mut Discarded::default());
-            let reply = store.apply(&mut request, &mut Discarded::default());
+            let sharded = shards.apply(request.borrowed(), &mut Garbage::default());
+            let reply = store.apply(request.borrowed(), &mut Garbage::default());
             prop_assert_eq!(&reply, &sharded);
             let value = match &reply {
                 Reply::Value(value) => Some(value.as_bytes().to_vec()),

@@ -305,7 +305,7 @@ fn answered_after_a_flood(model: Model) -> (u64, u64) {
 /// S2, A6: executed if there is room, else 503.
 fn a_connection_without_room_is_answered_before_the_end(model: Model) {
     let server = Server::with(Config {
-        queue_timeout: PATIENCE,
+        queue_timeout: TIMEOUT,
         ..room_for(model, 1)
     });
     let mut served = server.connect();

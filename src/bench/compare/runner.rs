@@ -1,20 +1,22 @@
-//! Does what a plan says: round after round, a fresh server for each group.
+//! Carries out a plan: round after round, a fresh server for each group.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::comparison::{Comparison, Note, Point, Status};
 use super::conformance::{self, Conformance};
 use super::scenario::{Scenario, Step};
 use super::target::{Origin, Target};
-use super::{Comparison, Note, Point, Status};
 use crate::bench::generator::{self, Idle, Length, Load};
-use crate::bench::process::{self, rss_bytes};
+use crate::bench::measurement::Measurement;
+use crate::bench::process;
 use crate::bench::protocol::Protocol;
 use crate::bench::server::{Budget, Server};
 use crate::bench::stats::median;
 use crate::bench::workload::{ValueSizes, Workload};
+use crate::child::usage::rss_bytes;
 
 /// Connections that a server is told to serve beside those of the load:
 /// the one that sets the keys, some that are not gone yet, and those that some
@@ -113,7 +115,7 @@ impl<'a> Runner<'a> {
     ) {
         let share = self.expected_so_far.as_secs_f64() / self.expected.as_secs_f64().max(0.001);
         let left = self.expected.saturating_sub(self.expected_so_far);
-        // What it took so far corrects the estimate once it says something.
+        // The time taken so far corrects the estimate once there is enough of it.
         let pace = match share > 0.05 {
             true => self.rounds_begun.elapsed().as_secs_f64() / self.expected_so_far.as_secs_f64(),
             false => 1.0,
@@ -254,7 +256,7 @@ impl<'a> Runner<'a> {
             if measurement.interrupted {
                 return Ok(());
             }
-            let failed = trouble(&measurement);
+            let failed = errors_of(&measurement);
             let stopped = measurement.stopped_answering.is_some();
             self.comparison.points.push(Point {
                 target: index,
@@ -401,7 +403,7 @@ fn rounds_of(comparison: &Comparison, group: &[Step]) -> usize {
 }
 
 /// What went wrong with a load, in one sentence.
-fn trouble(measurement: &crate::bench::measurement::Measurement) -> Option<String> {
+fn errors_of(measurement: &Measurement) -> Option<String> {
     let errors = measurement.errors.iter().map(|(kind, errors)| {
         format!("{} {} (first: {})", errors.count, kind.name(), errors.first)
     });

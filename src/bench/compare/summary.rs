@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use super::comparison::{Comparison, Point};
+use super::models::{PROTOCOL_AND_STORE, Profile};
 use super::scenario::Scenario;
-use super::{Comparison, Point};
 use crate::bench::measurement::{Measurement, Percentiles, latencies};
 use crate::bench::stats::{Interval, Verdict, bootstrap_median, median};
+use crate::server::Model;
 
 /// One target at one point of a scenario, over all rounds without errors.
 #[derive(Clone, Debug, Serialize)]
@@ -161,15 +163,18 @@ fn cell(comparison: &Comparison, scenario: Scenario, x: f64, target: usize) -> O
 pub struct CpuSplit {
     /// The index of the target.
     pub target: usize,
+    /// The target's model.
+    #[serde(skip)]
+    pub model: Model,
     /// All of it.
     pub total: f64,
     /// What its echo uses.
     pub floor: f64,
-    /// Reading, executing and writing requests: what the epoll model uses
-    /// over its echo. It does that on the thread that owns the socket.
+    /// Reading, executing and writing requests. In a model without a cost of
+    /// its own that is all over the echo; the others are taken to use as much
+    /// as the epoll model.
     pub protocol_and_store: Option<f64>,
-    /// What is left: in the threads model the hand-off to the store thread
-    /// and back, in the tokio model the runtime.
+    /// What is left: the model's own cost.
     pub rest: Option<f64>,
 }
 
@@ -181,19 +186,100 @@ pub fn cpu_split(comparison: &Comparison, cells: &[Cell], scenario: Scenario) ->
         let floor = comparison.targets[target].floor?;
         Some((cpu(target)?, cpu(floor)?))
     };
-    let named = |name: &str| comparison.targets.iter().position(|one| one.name == name);
-    let own_work = named("epoll").and_then(over_floor);
-    let own_work = own_work.map(|(total, floor)| total - floor);
-    let models = ["threads", "tokio", "epoll"].into_iter().filter_map(named);
-    let splits = models.filter_map(|target| {
+    let target_of = |model| {
+        let mut targets = comparison.targets.iter();
+        targets.position(|one| one.model == Some(model))
+    };
+    let reference = target_of(PROTOCOL_AND_STORE).and_then(over_floor);
+    let reference = reference.map(|(total, floor)| total - floor);
+    let splits = Model::ALL.into_iter().filter_map(|model| {
+        let target = target_of(model)?;
         let (total, floor) = over_floor(target)?;
+        let protocol_and_store = match Profile::of(model).own_cost {
+            Some(_) => reference,
+            None => Some(total - floor),
+        };
         Some(CpuSplit {
             target,
+            model,
             total,
             floor,
-            protocol_and_store: own_work,
-            rest: own_work.map(|work| total - floor - work),
+            protocol_and_store,
+            rest: protocol_and_store.map(|work| total - floor - work),
         })
     });
     splits.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::bench::compare::scenario::{Extent, Plan};
+    use crate::bench::compare::target::Target;
+    use crate::bench::compare::{Pinning, run};
+    use crate::bench::measurement::Tally;
+    use crate::bench::process::ServerUse;
+
+    /// One round of single requests to targets that use so much of the
+    /// processor for each, in microseconds.
+    fn comparison(targets: &[(&str, f64)]) -> Comparison {
+        let (names, cpu_us): (Vec<_>, Vec<_>) = targets.iter().copied().unzip();
+        let targets: Result<Vec<_>, _> = names.into_iter().map(Target::parse).collect();
+        let plan = Plan::new(Extent::Quick, &[Scenario::Request], 1);
+        let stopped = AtomicBool::new(true);
+        let targets = targets.expect("targets");
+        let mut comparison = run(&targets, &plan, &Pinning::default(), &stopped, &mut |_| ());
+        let points = cpu_us.into_iter().enumerate().map(|(target, cpu_us)| {
+            let server = ServerUse {
+                cpu_seconds: 0.0,
+                cpu_us_per_operation: cpu_us,
+                switches_per_operation: 0.0,
+                rss_bytes: 0,
+            };
+            let measurement = Measurement::new(Tally::new(), 1.0, 1, None, Some(server));
+            Point {
+                target,
+                round: 0,
+                scenario: Scenario::Request,
+                x: 0.0,
+                measurement: Some(measurement),
+                bytes_each: None,
+                idle: 0,
+            }
+        });
+        comparison.points = points.collect();
+        comparison
+    }
+
+    fn split(targets: &[(&str, f64)]) -> Vec<(usize, f64, Option<f64>, Option<f64>)> {
+        let comparison = comparison(targets);
+        let split = cpu_split(&comparison, &cells(&comparison), Scenario::Request);
+        let figures = split.iter();
+        figures
+            .map(|one| (one.target, one.floor, one.protocol_and_store, one.rest))
+            .collect()
+    }
+
+    #[test]
+    #[cfg(feature = "epoll")]
+    fn a_model_s_own_cost_is_what_the_echo_and_the_epoll_model_leave() {
+        let measured = [
+            ("epoll", 7.0),
+            ("echo-epoll", 4.0),
+            ("threads", 15.0),
+            ("echo-threads", 5.0),
+        ];
+        let threads = (2, 5.0, Some(3.0), Some(7.0));
+        assert_eq!(split(&measured), [threads, (0, 4.0, Some(3.0), Some(0.0))]);
+        assert_eq!(split(&measured[2..]), [(0, 5.0, None, None)]);
+        assert_eq!(split(&measured[..1]), [], "without its echo");
+    }
+
+    #[test]
+    fn a_server_that_is_only_called_like_a_model_has_no_split() {
+        let measured = [("epoll=speicher@127.0.0.1:1", 7.0), ("echo-epoll", 4.0)];
+        assert_eq!(split(&measured), []);
+    }
 }

@@ -4,25 +4,29 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::models::Profile;
+use crate::bench::echo::EchoModel;
 use crate::bench::protocol::Protocol;
 use crate::bench::server::CommandLine;
-use crate::server::{Model, WORKERS_MAX};
+use crate::server::Model;
 
 /// One of the servers to compare.
 #[derive(Clone, Debug)]
 pub struct Target {
     /// What it is called in the report.
     pub name: String,
+    /// The model, if it is one of this server's.
+    pub model: Option<Model>,
     /// What it speaks.
     pub protocol: Protocol,
     /// Where it comes from.
     pub origin: Origin,
     /// The most connections that it can be told to serve.
     pub connections_max: usize,
-    /// The echo that moves bytes in the same way, by its name; none if no echo
-    /// does, or it is one itself.
-    pub floor: Option<&'static str>,
-    /// What its program says of its version.
+    /// The echo that moves bytes in the same way; none if no echo does, or it is
+    /// one itself.
+    pub floor: Option<EchoModel>,
+    /// What its program reports as its version.
     pub version: Option<String>,
 }
 
@@ -35,8 +39,13 @@ pub enum Origin {
     Running(SocketAddr),
 }
 
-/// The names of the echoes.
-pub const FLOORS: [&str; 2] = ["echo-threads", "echo-epoll"];
+/// Targets that are compared where they are installed.
+const INSTALLED: [&str; 2] = ["redis", "memcached"];
+
+/// The name of the target that is this echo.
+pub(super) fn echo_name(echo: EchoModel) -> String {
+    format!("echo-{echo}")
+}
 
 impl Target {
     /// What is compared unless somebody says otherwise: this build's models,
@@ -44,9 +53,10 @@ impl Target {
     /// them, a sentence for each that is not there.
     pub fn all_built_in() -> (Vec<Self>, Vec<String>) {
         let models = Model::ALL.into_iter().filter(|model| model.is_built());
-        let mut targets: Vec<_> = models.map(Self::of_model).collect();
+        let echoes = EchoModel::ALL.into_iter().map(Self::of_echo);
+        let mut targets: Vec<_> = models.map(Self::of_model).chain(echoes).collect();
         let mut absent = Vec::new();
-        for name in FLOORS.into_iter().chain(["redis", "memcached"]) {
+        for name in INSTALLED {
             match Self::built_in(name) {
                 Some(Ok(target)) => targets.push(target),
                 Some(Err(sentence)) => absent.push(sentence),
@@ -56,7 +66,7 @@ impl Target {
         (targets, absent)
     }
 
-    /// Reads what `--target` says: the name of one that is built in,
+    /// Reads an argument of `--target`: the name of one that is built in,
     /// `name=protocol:command with {port}`, or `name=protocol@host:port`.
     pub fn parse(text: &str) -> Result<Self, String> {
         let Some((name, rest)) = text.split_once('=') else {
@@ -92,11 +102,12 @@ impl Target {
     fn new(name: &str, protocol: Protocol, origin: Origin) -> Self {
         Self {
             name: name.to_owned(),
+            model: None,
             protocol,
             origin,
             connections_max: usize::MAX,
             floor: match protocol {
-                Protocol::Speicher | Protocol::Memcached => Some("echo-epoll"),
+                Protocol::Speicher | Protocol::Memcached => Some(EchoModel::Epoll),
                 // Redis executes on one thread, and each echo uses all cores.
                 Protocol::Resp | Protocol::Echo => None,
             },
@@ -104,16 +115,19 @@ impl Target {
         }
     }
 
-    fn built_in_names() -> Vec<&'static str> {
-        let models = Model::ALL.map(Model::name);
-        let others = ["redis", "memcached"];
-        models.into_iter().chain(FLOORS).chain(others).collect()
+    fn built_in_names() -> Vec<String> {
+        let models = Model::ALL.map(|model| model.name().to_owned());
+        let echoes = EchoModel::ALL.map(echo_name);
+        let installed = INSTALLED.map(str::to_owned);
+        models.into_iter().chain(echoes).chain(installed).collect()
     }
 
     fn built_in(name: &str) -> Option<Result<Self, String>> {
+        let mut echoes = EchoModel::ALL.into_iter();
+        if let Some(echo) = echoes.find(|echo| echo_name(*echo) == name) {
+            return Some(Ok(Self::of_echo(echo)));
+        }
         match name {
-            "echo-threads" => Some(Ok(Self::echo(name, "threads"))),
-            "echo-epoll" => Some(Ok(Self::echo(name, "epoll"))),
             "redis" => Some(Self::installed(
                 name,
                 Protocol::Resp,
@@ -127,37 +141,32 @@ impl Target {
                 // `-u` is heeded by root alone, who may not run it otherwise.
                 "-l 127.0.0.1 -p {port} -U 0 -u nobody -t {cores} -c {connections} -m 4096 -I 4m",
             )),
-            _ => name
-                .parse()
-                .ok()
-                .map(|model: Model| Ok(Self::of_model(model))),
+            _ => name.parse().ok().map(|model| Ok(Self::of_model(model))),
         }
     }
 
     fn of_model(model: Model) -> Self {
-        let (room, most, floor) = match model {
-            Model::Threads => ("--workers", WORKERS_MAX, FLOORS[0]),
-            Model::Tokio | Model::Epoll => ("--connections-max", usize::MAX, FLOORS[1]),
-        };
+        let profile = Profile::of(model);
         let words = [
             "serve",
             "--model",
             model.name(),
             "--port",
             "{port}",
-            room,
+            profile.connections_option,
             "{connections}",
         ];
         Self {
-            connections_max: most,
-            floor: Some(floor),
+            model: Some(model),
+            connections_max: profile.connections_max,
+            floor: Some(profile.echo),
             ..Self::of_this_program(model.name(), Protocol::Speicher, &words)
         }
     }
 
-    fn echo(name: &str, model: &str) -> Self {
-        let words = ["echo", "--model", model, "--port", "{port}"];
-        Self::of_this_program(name, Protocol::Echo, &words)
+    fn of_echo(echo: EchoModel) -> Self {
+        let words = ["echo", "--model", echo.name(), "--port", "{port}"];
+        Self::of_this_program(&echo_name(echo), Protocol::Echo, &words)
     }
 
     fn of_this_program(name: &str, protocol: Protocol, arguments: &[&str]) -> Self {
@@ -223,10 +232,10 @@ mod tests {
         assert_eq!(target.shown(), "redis-server --port {port} --save ''");
         let target = Target::parse("s=speicher@127.0.0.1:7000").expect("an address");
         assert_eq!(target.shown(), "was running on 127.0.0.1:7000");
-        assert_eq!(
-            Target::parse("threads").expect("built in").floor,
-            Some("echo-threads")
-        );
+        assert_eq!(target.model, None);
+        let target = Target::parse("threads").expect("built in");
+        assert_eq!(target.model, Some(Model::Threads));
+        assert_eq!(target.floor, Some(EchoModel::Threads));
         for wrong in [
             "nobody",
             "a=b",

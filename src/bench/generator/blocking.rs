@@ -5,9 +5,9 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use super::Load;
 use super::decoder::{Answer, Decoder, Failure};
 use super::limits::{CONNECT_TIMEOUT, LOOK_INTERVAL, REPLY_TIMEOUT};
+use super::load::Load;
 
 /// What one read takes, in bytes.
 const READ_LEN: usize = 16 << 10;

@@ -6,8 +6,8 @@ use std::io::{self, ErrorKind, Read, Write};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
-use super::Load;
 use super::decoder::{Answer, Decoder, Failure};
+use super::load::Load;
 use crate::bench::protocol::{Outcome, Protocol};
 use crate::bench::workload::{Operation, Values};
 

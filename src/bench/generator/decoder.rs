@@ -1,6 +1,6 @@
 //! Cuts the bytes of a connection into replies.
 
-use super::Load;
+use super::load::Load;
 use crate::bench::protocol::{Malformed, Outcome, Protocol, Scan};
 
 /// What a reply may be longer than the load's longest value, and still be kept, in bytes: a

@@ -18,9 +18,9 @@ use super::connection::Connection;
 use super::decoder::Failure;
 use super::limits::{DRAIN_MAX, DRAIN_STOPPED_MAX, LOOK_INTERVAL, REPLY_TIMEOUT};
 use super::reply::{check, count};
+use super::run::{PROGRESS_INTERVAL, Run};
 use super::timer::Timer;
 use super::window::Window;
-use super::{MOMENT, Run};
 use crate::bench::measurement::{ErrorKind, Tally};
 use crate::bench::process::ThreadUse;
 use crate::bench::schedule::Schedule;
@@ -49,7 +49,7 @@ pub(super) struct Driver<'a> {
     scratch: Vec<u8>,
     tally: Tally,
     /// Latencies since progress was last told.
-    moment: Histogram<u64>,
+    recent: Histogram<u64>,
     unanswered: usize,
     /// Requests that may still be sent, if they are counted.
     left: Option<u64>,
@@ -90,7 +90,9 @@ impl<'a> Driver<'a> {
                 used = Some((ThreadUse::now(), now_ns));
                 (self.tally.bytes_sent, self.tally.bytes_received) = (0, 0);
             }
-            if self.run.moment.is_some() && now_ns - told_ns > MOMENT.as_nanos() as u64 / 2 {
+            if self.run.recent.is_some()
+                && now_ns - told_ns > PROGRESS_INTERVAL.as_nanos() as u64 / 2
+            {
                 self.publish();
                 told_ns = now_ns;
             }
@@ -143,7 +145,7 @@ impl<'a> Driver<'a> {
         self.run.stop.load(Ordering::Relaxed)
     }
 
-    /// Whether the server has stopped answering; says so.
+    /// Whether the server has stopped answering. If so, the tally tells when.
     fn is_stalled(&mut self, now_ns: u64) -> bool {
         let silent_ns = now_ns.saturating_sub(self.progress_ns);
         if self.unanswered == 0 || silent_ns < REPLY_TIMEOUT.as_nanos() as u64 {
@@ -258,7 +260,7 @@ impl<'a> Driver<'a> {
 
     fn receive(&mut self, index: usize, window: &Window, ends: bool) {
         let was_full = !self.has_room();
-        let (run, tally, moment) = (self.run, &mut self.tally, &mut self.moment);
+        let (run, tally, recent) = (self.run, &mut self.tally, &mut self.recent);
         let (mut now_ns, mut answered) = (0, 0);
         let Some(connection) = &mut self.connections[index] else {
             return;
@@ -274,7 +276,7 @@ impl<'a> Driver<'a> {
                 }
                 answered += 1;
                 if check(run, tally, request, outcome, value) {
-                    count(tally, moment, window, request, outcome, now_ns);
+                    count(tally, recent, window, request, outcome, now_ns);
                 }
             },
         );
@@ -371,13 +373,13 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Moves the latencies of the last moment to where all are.
+    /// Adds the recent latencies to all of the thread, and to those that are told.
     fn publish(&mut self) {
-        self.tally.latencies += &self.moment;
-        if let Some(shared) = &self.run.moment {
-            *shared.lock().unwrap_or_else(PoisonError::into_inner) += &self.moment;
+        self.tally.latencies += &self.recent;
+        if let Some(shared) = &self.run.recent {
+            *shared.lock().unwrap_or_else(PoisonError::into_inner) += &self.recent;
         }
-        self.moment.reset();
+        self.recent.reset();
     }
 }
 

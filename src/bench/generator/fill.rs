@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use super::Load;
 use super::blocking::Blocking;
 use super::decoder::{Answer, Failure};
 use super::limits::fill_max;
+use super::load::Load;
 use crate::bench::protocol::Outcome;
 use crate::bench::workload::{Operations, Values, Written};
 

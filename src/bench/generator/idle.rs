@@ -4,9 +4,9 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use super::Load;
 use super::blocking::Blocking;
 use super::limits::connect_max;
+use super::load::Load;
 use crate::bench::protocol::Outcome;
 use crate::bench::workload::{Operation, Values, Workload};
 

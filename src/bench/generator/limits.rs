@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Length, Load};
+use super::load::{Length, Load};
 
 /// How long a server may leave requests unanswered before it counts as one that has
 /// stopped.

@@ -2,8 +2,8 @@
 
 use hdrhistogram::Histogram;
 
-use super::Run;
 use super::connection::InFlight;
+use super::run::Run;
 use super::window::Window;
 use crate::bench::measurement::{ErrorKind, Tally};
 use crate::bench::protocol::{Outcome, Protocol};
@@ -45,7 +45,7 @@ pub(super) fn check(
 /// Counts a good reply, if it belongs to what is measured.
 pub(super) fn count(
     tally: &mut Tally,
-    moment: &mut Histogram<u64>,
+    recent: &mut Histogram<u64>,
     window: &Window,
     request: InFlight,
     outcome: Outcome,
@@ -61,5 +61,5 @@ pub(super) fn count(
     tally.operations += 1;
     tally.misses += u64::from(outcome == Outcome::Missing);
     tally.last_reply_ns = tally.last_reply_ns.max(now_ns);
-    moment.saturating_record(now_ns.saturating_sub(request.at_ns));
+    recent.saturating_record(now_ns.saturating_sub(request.at_ns));
 }

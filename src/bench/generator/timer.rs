@@ -1,4 +1,4 @@
-//! A timer that wakes a poll at a moment, to the microsecond.
+//! A timer that wakes a poll at a given time, to the microsecond.
 
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;

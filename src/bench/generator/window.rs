@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::limits::length_max;
-use super::{Length, Load};
+use super::load::{Length, Load};
 use crate::bench::measurement::Tally;
 
 /// When a load begins, is measured and ends; the same for all threads.

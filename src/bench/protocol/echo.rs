@@ -5,7 +5,8 @@
 //! a frame is as long as the mean of the two would be: the kernel moves as
 //! many bytes for the echo as for a speicher server.
 
-use super::{Malformed, Outcome, Scan, speicher};
+use super::scan::{Malformed, Outcome, Scan};
+use super::speicher;
 use crate::bench::workload::{KEY_LEN, VALUE_SIZE_MIN};
 use crate::protocol::frame::{FRAME_LEN_MAX, HEADER_LEN, payload_len};
 

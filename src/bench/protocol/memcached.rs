@@ -1,6 +1,6 @@
 //! memcached's text protocol: `get` and `set` without flags and expiry.
 
-use super::{Malformed, Outcome, Scan, decimal, line, push_decimal};
+use super::scan::{Malformed, Outcome, Scan, decimal, line, push_decimal};
 use crate::bench::workload::KEY_LEN;
 
 pub(super) fn push_get(out: &mut Vec<u8>, key: &[u8; KEY_LEN]) {

@@ -1,7 +1,7 @@
 //! RESP version 2, as Redis and Valkey speak it: arrays of bulk strings out,
 //! simple strings, bulk strings and errors back.
 
-use super::{Malformed, Outcome, Scan, decimal, line, push_decimal};
+use super::scan::{Malformed, Outcome, Scan, decimal, line, push_decimal};
 use crate::bench::workload::KEY_LEN;
 
 pub(super) fn push_get(out: &mut Vec<u8>, key: &[u8; KEY_LEN]) {

@@ -1,6 +1,6 @@
 //! Frames of JSON (F1, A1 to A4).
 
-use super::{Malformed, Outcome, Scan};
+use super::scan::{Malformed, Outcome, Scan};
 use crate::bench::workload::KEY_LEN;
 use crate::protocol::Reply;
 use crate::protocol::frame::{FRAME_LEN_MAX, HEADER_LEN, header, payload_len};

@@ -5,10 +5,13 @@ use std::collections::BTreeSet;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::json::json;
 use super::plot::{Axis, Bar, Line, Scale, bars, lines};
-use super::{HEADER, figure, json, rows, words};
+use super::table::{HEADER, figure, rows};
+use super::words;
 use crate::bench::compare::Comparison;
 use crate::bench::compare::conformance::Conformance;
+use crate::bench::compare::models::{PROTOCOL_AND_STORE, Profile, own_costs};
 use crate::bench::compare::scenario::{GROWTH_ROUNDS_MAX, Scenario};
 use crate::bench::compare::summary::{Cell, cells, cpu_split};
 use crate::bench::figures;
@@ -302,24 +305,26 @@ fn split(comparison: &Comparison, cells: &[Cell]) -> Markup {
         })
         .collect();
     let time = |us: Option<f64>| us.map_or(String::new(), |us| format!("{us:.2} µs"));
+    let own_costs: Vec<_> = own_costs().collect();
+    let clauses: Vec<_> = own_costs.iter().map(|cost| cost.clause).collect();
+    let short: Vec<_> = own_costs.iter().map(|cost| cost.short).collect();
     html! {
         @if !splits.is_empty() {
             h2 { "Where the processor time goes" }
-            p { "Processor time of the server for each operation. The floor is what its echo uses. What the epoll "
-                "model uses over its echo is protocol and store, because it does both on the thread that owns the "
-                "socket. What then is left is, in the threads model, the hand-off to the store thread and back, "
-                "and in the tokio model the runtime. These are differences between servers, not measured "
-                "within one: a small one may come out below zero." }
+            p { "Processor time of the server for each operation. The floor is what its echo uses. What the "
+                (PROTOCOL_AND_STORE) " model uses over its echo is protocol and store, because it does both on the "
+                "thread that owns the socket. What then is left is, " (clauses.join(", and ")) ". These are "
+                "differences between servers, not measured within one: a small one may come out below zero." }
             table {
                 tr { th { "scenario" } th { "target" } th { "in all" } th { "floor" } th { "protocol and store" }
-                     th { "hand-off or runtime" } }
+                     th { (short.join(" or ")) } }
                 @for (scenario, split) in &splits {
-                    @let is_epoll = comparison.targets[split.target].name == "epoll";
+                    @let has_own_cost = Profile::of(split.model).own_cost.is_some();
                     tr {
                         td { (scenario.name()) } td { (comparison.targets[split.target].name) }
                         td { (time(Some(split.total))) } td { (time(Some(split.floor))) }
                         td { (time(split.protocol_and_store)) }
-                        td { @if !is_epoll { (time(split.rest)) } }
+                        td { @if has_own_cost { (time(split.rest)) } }
                     }
                 }
             }

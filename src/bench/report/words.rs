@@ -1,8 +1,9 @@
 //! What a comparison found, in sentences.
 
-use super::interval;
+use super::table::interval;
 use crate::bench::compare::Comparison;
 use crate::bench::compare::conformance::Conformance;
+use crate::bench::compare::models::Profile;
 use crate::bench::compare::scenario::Scenario;
 use crate::bench::compare::summary::{Cell, cells, cpu_split, find};
 use crate::bench::figures;
@@ -195,18 +196,15 @@ fn split(comparison: &Comparison, cells: &[Cell]) -> Vec<String> {
     for scenario in [Scenario::Request, Scenario::Pipelined] {
         for split in cpu_split(comparison, cells, scenario) {
             let name = name(comparison, split.target);
-            let what = match name {
-                "threads" => "the hand-off to the store thread",
-                "tokio" => "the runtime",
-                _ => "",
-            };
-            let parts = match (split.protocol_and_store, split.rest) {
-                (Some(work), Some(rest)) if !what.is_empty() && rest > 0.0 => {
-                    format!("protocol and store {}, {what} {}", time(work), time(rest))
-                }
-                (Some(work), Some(_)) if !what.is_empty() => format!(
-                    "protocol and store {}, {what} too little to be told apart",
-                    time(work)
+            let own_cost = Profile::of(split.model).own_cost.map(|cost| cost.name);
+            let parts = match (own_cost, split.protocol_and_store, split.rest) {
+                (Some(own_cost), Some(work), Some(rest)) => format!(
+                    "protocol and store {}, {own_cost} {}",
+                    time(work),
+                    match rest > 0.0 {
+                        true => time(rest),
+                        false => "too little to be told apart".to_owned(),
+                    }
                 ),
                 _ => format!("protocol and store {}", time(split.total - split.floor)),
             };

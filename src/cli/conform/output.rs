@@ -11,7 +11,7 @@ pub(super) struct Line<'a> {
     level: Level,
     id: &'a str,
     clauses: &'a [&'static str],
-    says: &'a str,
+    claim: &'a str,
     needs: &'static str,
 }
 
@@ -21,7 +21,7 @@ impl<'a> Line<'a> {
             level: case.level,
             id: case.id,
             clauses: &case.clauses,
-            says: case.says,
+            claim: case.claim,
             needs: if case.needs_spawn() {
                 " (needs --spawn)"
             } else {
@@ -35,7 +35,7 @@ impl<'a> Line<'a> {
             level: case.level,
             id: case.id,
             clauses: &case.clauses,
-            says: case.says,
+            claim: case.claim,
             needs: "",
         }
     }
@@ -47,12 +47,12 @@ pub(super) fn list<'a>(lines: impl Iterator<Item = Line<'a>>) -> Result<Option<R
         let Line {
             level,
             id,
-            says,
+            claim,
             needs,
             ..
         } = line;
         let clauses = line.clauses.join(" ");
-        text += &format!("{level:6}  {id:38} {clauses:8} {says}{needs}\n");
+        text += &format!("{level:6}  {id:38} {clauses:8} {claim}{needs}\n");
     }
     write_out(&text)?;
     Ok(None)

@@ -1,15 +1,16 @@
 //! The client under test, as a process that is told what to call.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::process::{ChildStdin, ChildStdout};
+use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::super::process::{Group, Printed, shell_line};
-use super::CLIENT_TIMEOUT;
-use super::script::LOOK_INTERVAL;
+use super::super::process::shell_command;
+use crate::child::{Child, Launch};
+
+/// How long the command is told to wait for a server at most.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The longest line that a client may print, in bytes.
 const LINE_LEN_MAX: u64 = 16 << 20;
@@ -25,52 +26,25 @@ const LINES_MAX: usize = 64;
 
 /// A running command. Dropped, it is killed.
 pub(super) struct ClientCommand {
-    group: Group,
     child: Child,
     stdin: ChildStdin,
     lines: Receiver<String>,
-    errors: Printed,
 }
 
 impl ClientCommand {
     /// Starts the command; the error is a sentence.
     pub(super) fn start(command: &str, port: u16) -> Result<Self, String> {
         let timeout = CLIENT_TIMEOUT.as_secs_f64().to_string();
-        let line = shell_line(&command.replace("{timeout}", &timeout), port);
-        let mut child = Command::new("sh")
-            .args(["-c", &line])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .map_err(|error| format!("sh can't be started: {error}"))?;
-        let stdin = child.stdin.take().expect("it is piped");
-        let stdout = child.stdout.take().expect("it is piped");
-        let mut errors = Printed::default();
-        errors.read(child.stderr.take());
+        let command = shell_command(&command.replace("{timeout}", &timeout), port);
+        let started = Launch::new(command).and_then(Launch::start_piped);
+        let (child, stdin, stdout) =
+            started.map_err(|error| format!("sh can't be started: {error}"))?;
         let (sender, lines) = mpsc::sync_channel(LINES_MAX);
-        thread::spawn(move || {
-            let mut reader = BufReader::new(stdout);
-            let mut line = Vec::new();
-            while let Ok(1..) = reader
-                .by_ref()
-                .take(LINE_LEN_MAX)
-                .read_until(b'\n', &mut line)
-            {
-                let text = String::from_utf8_lossy(&line).into_owned();
-                line.clear();
-                if sender.send(text).is_err() {
-                    return;
-                }
-            }
-        });
+        thread::spawn(move || send_lines(stdout, &sender));
         Ok(Self {
-            group: Group::led_by(child.id()),
             child,
             stdin,
             lines,
-            errors,
         })
     }
 
@@ -85,38 +59,44 @@ impl ClientCommand {
         match self.lines.try_recv() {
             Ok(line) => Ok(Some(line.trim_end().to_owned())),
             Err(TryRecvError::Empty) => Ok(None),
-            Err(TryRecvError::Disconnected) => {
-                let how = match self.ended() {
-                    Some(status) => format!("the client ended ({status})"),
-                    None => "the client closed its standard output".to_owned(),
-                };
-                Err(how + &self.errors.behind_a_sentence(true))
-            }
+            Err(TryRecvError::Disconnected) => Err(self.end()),
         }
     }
 
     /// Whether the shell could not run the command.
     pub(super) fn was_not_found(&mut self) -> bool {
-        let status = self.child.try_wait().ok().flatten();
+        let status = self.child.exit_status();
         status.is_some_and(|status| NOT_FOUND.contains(&status.code()))
     }
 
-    /// How it ended, which shows a little later than its last line.
-    fn ended(&mut self) -> Option<ExitStatus> {
-        let begun = Instant::now();
-        loop {
-            let status = self.child.try_wait().ok().flatten();
-            if status.is_some() || begun.elapsed() > END_TIMEOUT {
-                return status;
-            }
-            thread::sleep(LOOK_INTERVAL);
+    /// How a client ended that prints no more, as a sentence.
+    fn end(&mut self) -> String {
+        // A process ends a little later than its output.
+        let status = self.child.wait(Instant::now() + END_TIMEOUT);
+        let end = match status {
+            Some(status) => format!("the client ended ({status})"),
+            None => "the client closed its standard output".to_owned(),
+        };
+        match self.child.final_output().as_str() {
+            "" => end,
+            lines => format!("{end}; its standard error ends with:\n{lines}"),
         }
     }
 }
 
-impl Drop for ClientCommand {
-    fn drop(&mut self) {
-        self.group.kill();
-        let _ = self.child.wait();
+/// Sends what the client prints, line by line, until it or the receiver ends.
+fn send_lines(stdout: ChildStdout, sender: &SyncSender<String>) {
+    let mut reader = BufReader::new(stdout);
+    let mut line = Vec::new();
+    while let Ok(1..) = reader
+        .by_ref()
+        .take(LINE_LEN_MAX)
+        .read_until(b'\n', &mut line)
+    {
+        let text = String::from_utf8_lossy(&line).into_owned();
+        line.clear();
+        if sender.send(text).is_err() {
+            return;
+        }
     }
 }

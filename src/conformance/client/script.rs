@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
-use super::super::Failure;
 use super::super::answer::excerpt;
+use super::super::failure::Failure;
 use super::super::json::same_value;
 use super::super::link::{Link, framed};
 use super::super::subject::Unreachable;
@@ -20,7 +20,7 @@ use crate::protocol::Request;
 use crate::protocol::object::members;
 
 /// How often to look whether the client has done something.
-pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(1);
+const LOOK_INTERVAL: Duration = Duration::from_millis(1);
 
 /// One step. The fields are the words of `cases/client.toml`.
 #[derive(Debug, Default, Deserialize)]

@@ -5,13 +5,14 @@ use std::sync::PoisonError;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::super::Failure;
 use super::super::case::{Case, Level};
+use super::super::failure::Failure;
 use super::super::json::same_value;
 use super::super::linearize::{CALLS_MAX, Call, KEYS, Timed, is_linearizable};
 use super::super::link::{Link, framed};
 use super::super::trial::Trial;
-use super::{PING, RST, case, del, get, served_soon, set};
+use super::pressure::served_soon;
+use super::requests::{PING, RST, del, get, set};
 
 /// Clients at the same time.
 const CLIENTS: usize = 6;
@@ -19,44 +20,44 @@ const CLIENTS: usize = 6;
 pub(super) fn cases() -> Vec<Case> {
     let long = Duration::from_secs(20);
     vec![
-        case(
+        Case::of_code(
             "concurrency/own-keys",
             Level::Must,
             &["S1"],
             "Clients that write at the same time, each under its own keys, read what they wrote.",
             own_keys,
         )
-        .within(long),
-        case(
+        .with_timeout(long),
+        Case::of_code(
             "concurrency/whole-values",
             Level::Should,
             &["S1"],
             "A value that clients replace all the time is one of those written, never a mixture.",
             whole_values,
         )
-        .within(long),
-        case(
+        .with_timeout(long),
+        Case::of_code(
             "concurrency/long-value-beside-short",
             Level::Should,
             &["S4"],
             "A request of megabytes that comes slowly does not hold up other clients.",
             long_value_beside_short,
         ),
-        case(
+        Case::of_code(
             "concurrency/half-frame-beside-others",
             Level::Should,
             &["S4"],
             "A client that sends half a frame and falls silent does not hold up other clients.",
             half_frame_beside_others,
         ),
-        case(
+        Case::of_code(
             "concurrency/linearizable",
             Level::Info,
             &["S1"],
             "Histories of overlapping calls have an order that explains every answer.",
             linearizable,
         )
-        .within(long),
+        .with_timeout(long),
     ]
 }
 

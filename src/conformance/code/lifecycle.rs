@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use super::super::Failure;
 use super::super::case::{Case, Kind, Level};
+use super::super::failure::Failure;
 use super::super::link::{Link, framed};
 use super::super::process::Process;
 use super::super::trial::Trial;
-use super::{PING, RST, case, deaf_client, del, get, set};
+use super::pressure::deaf_client;
+use super::requests::{PING, RST, del, get, set};
 
 /// How long a server may take to end. Those that wait for their clients to
 /// hang up never do.
@@ -20,51 +21,51 @@ const ENDS_WITHIN: Duration = Duration::from_secs(5);
 
 pub(super) fn cases() -> Vec<Case> {
     let long = Duration::from_secs(20);
-    let of_process = |case: Case| case.of_kind(Kind::OwnProcess).within(long);
+    let of_process = |case: Case| case.with_kind(Kind::OwnProcess).with_timeout(long);
     [
-        case(
+        Case::of_code(
             "lifecycle/sigterm-ends",
             Level::Must,
             &["S2"],
             "SIGTERM ends the process, also while clients are connected.",
             |trial| ends_at(trial, Signal::SIGTERM).map(|_| String::new()),
         ),
-        case(
+        Case::of_code(
             "lifecycle/sigint-ends",
             Level::Must,
             &["S2"],
             "SIGINT ends the process, also while clients are connected.",
             |trial| ends_at(trial, Signal::SIGINT).map(|_| String::new()),
         ),
-        case(
+        Case::of_code(
             "lifecycle/sigterm-exit-code",
             Level::Should,
             &["S2"],
             "After SIGTERM the exit code is 0.",
             |trial| exit_code(trial, Signal::SIGTERM),
         ),
-        case(
+        Case::of_code(
             "lifecycle/sigint-exit-code",
             Level::Should,
             &["S2"],
             "After SIGINT the exit code is 0.",
             |trial| exit_code(trial, Signal::SIGINT),
         ),
-        case(
+        Case::of_code(
             "lifecycle/answers-what-was-received",
             Level::Should,
             &["S2"],
             "Requests that were received before the signal are answered.",
             answers_what_was_received,
         ),
-        case(
+        Case::of_code(
             "lifecycle/accepts-no-more",
             Level::Should,
             &["S2"],
             "After the signal new clients are not served, also while it is still waiting for another.",
             accepts_no_more,
         ),
-        case(
+        Case::of_code(
             "lifecycle/second-signal",
             Level::Should,
             &["S2"],
@@ -72,28 +73,28 @@ pub(super) fn cases() -> Vec<Case> {
              waiting for a client.",
             second_signal,
         ),
-        case(
+        Case::of_code(
             "lifecycle/starts-again",
             Level::Should,
             &["S3"],
             "The server can be started again on its port at once, and is empty.",
             starts_again,
         ),
-        case(
+        Case::of_code(
             "lifecycle/descriptors",
             Level::Should,
             &["F7"],
             "Connections that have ended leave no descriptors behind.",
             descriptors,
         ),
-        case(
+        Case::of_code(
             "lifecycle/memory-of-entries",
             Level::Should,
             &["S1"],
             "Memory does not grow when entries are stored and removed over and over.",
             memory_of_entries,
         ),
-        case(
+        Case::of_code(
             "lifecycle/memory-of-announcements",
             Level::Should,
             &["F5"],
@@ -111,12 +112,12 @@ fn ends_at(trial: &mut Trial, signal: Signal) -> Result<ExitStatus, Failure> {
     trial.link("a")?.expect(PING, 404)?;
     trial.note("process", signal.as_str());
     let process = trial.process()?;
-    process.signal(signal);
+    process.child.signal(signal);
     ended(process)
 }
 
 fn ended(process: &mut Process) -> Result<ExitStatus, Failure> {
-    let ended = process.wait(Instant::now() + ENDS_WITHIN);
+    let ended = process.child.wait(Instant::now() + ENDS_WITHIN);
     // A shell may have ended in the place of the server.
     let is_there = TcpStream::connect(process.address()).is_ok();
     match (ended, is_there) {
@@ -153,7 +154,7 @@ fn answers_what_was_received(trial: &mut Trial) -> Result<String, Failure> {
         link.send(&framed(PING.as_bytes()).repeat(REQUESTS));
     }
     trial.note("process", "SIGTERM");
-    trial.process()?.signal(Signal::SIGTERM);
+    trial.process()?.child.signal(Signal::SIGTERM);
     for link in &mut links {
         for count in 0..REQUESTS {
             link.answer()
@@ -179,7 +180,7 @@ fn accepts_no_more(trial: &mut Trial) -> Result<String, Failure> {
 
     let _deaf = busy_with_a_deaf_client(trial)?;
     trial.note("process", "SIGTERM");
-    trial.process()?.signal(Signal::SIGTERM);
+    trial.process()?.child.signal(Signal::SIGTERM);
     thread::sleep(Duration::from_millis(200));
     let Ok(mut late) = trial.connect("late") else {
         return Ok(String::new());
@@ -210,14 +211,14 @@ fn second_signal(trial: &mut Trial) -> Result<String, Failure> {
     let _deaf = busy_with_a_deaf_client(trial)?;
     trial.note("process", "SIGTERM, and 200 ms later again");
     let process = trial.process()?;
-    process.signal(Signal::SIGTERM);
+    process.child.signal(Signal::SIGTERM);
     thread::sleep(Duration::from_millis(200));
-    if process.ended().is_some() {
+    if process.child.exit_status().is_some() {
         return Ok("it ended at the first".to_owned());
     }
-    process.signal(Signal::SIGTERM);
+    process.child.signal(Signal::SIGTERM);
     let at_once = Instant::now() + Duration::from_secs(1);
-    match process.wait(at_once) {
+    match process.child.wait(at_once) {
         Some(status) if status.code() == Some(130) => Ok(String::new()),
         Some(status) => Err(Failure::new("exit code 130", status.to_string())),
         None => Err(Failure::new("the process ends within 1 s", "it goes on")),
@@ -250,14 +251,14 @@ fn descriptors(trial: &mut Trial) -> Result<String, Failure> {
     }
 
     some_connections(trial)?;
-    let Some(before) = trial.process()?.descriptors() else {
+    let Some(before) = trial.process()?.child.descriptors() else {
         return Ok("this system does not tell how many are open".to_owned());
     };
     some_connections(trial)?;
     some_connections(trial)?;
     let begun = Instant::now();
     loop {
-        let now = trial.process()?.descriptors().ok_or_else(has_ended)?;
+        let now = trial.process()?.child.descriptors().ok_or_else(has_ended)?;
         if now <= before + SPARE {
             return Ok(String::new());
         }
@@ -275,7 +276,7 @@ fn memory_of_entries(trial: &mut Trial) -> Result<String, Failure> {
     /// Of 16 MB that are stored and removed in each round.
     const GROWTH_MAX: u64 = 40 << 20;
 
-    let Some(_) = trial.process()?.memory() else {
+    let Some(_) = trial.process()?.child.rss_bytes() else {
         return Ok("this system does not tell how much there is".to_owned());
     };
     let key = trial.key().to_owned();
@@ -293,11 +294,11 @@ fn memory_of_entries(trial: &mut Trial) -> Result<String, Failure> {
     for _ in 0..2 {
         round(trial.link("a")?)?;
     }
-    let before = trial.process()?.memory().ok_or_else(has_ended)?;
+    let before = trial.process()?.child.rss_bytes().ok_or_else(has_ended)?;
     for _ in 0..5 {
         round(trial.link("a")?)?;
     }
-    let after = trial.process()?.memory().ok_or_else(has_ended)?;
+    let after = trial.process()?.child.rss_bytes().ok_or_else(has_ended)?;
     let growth = after.saturating_sub(before);
     no_more_than(growth, GROWTH_MAX, "after 80 MB were stored and removed")
 }
@@ -305,7 +306,7 @@ fn memory_of_entries(trial: &mut Trial) -> Result<String, Failure> {
 fn memory_of_announcements(trial: &mut Trial) -> Result<String, Failure> {
     const GROWTH_MAX: u64 = 128 << 20;
 
-    let Some(before) = trial.process()?.memory() else {
+    let Some(before) = trial.process()?.child.rss_bytes() else {
         return Ok("this system does not tell how much there is".to_owned());
     };
     let mut links = Vec::new();
@@ -317,7 +318,7 @@ fn memory_of_announcements(trial: &mut Trial) -> Result<String, Failure> {
     }
     trial.link("a")?.expect(PING, 404)?;
     thread::sleep(Duration::from_millis(300));
-    let after = trial.process()?.memory().ok_or_else(has_ended)?;
+    let after = trial.process()?.child.rss_bytes().ok_or_else(has_ended)?;
     let growth = after.saturating_sub(before);
     no_more_than(
         growth,

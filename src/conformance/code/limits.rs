@@ -3,19 +3,20 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::super::Failure;
 use super::super::case::{Case, Kind, Level};
+use super::super::failure::Failure;
 use super::super::link::framed;
 use super::super::trial::Trial;
-use super::{PING, case, deaf_client, get, served_soon, set};
+use super::pressure::{deaf_client, served_soon};
+use super::requests::{PING, get, set};
 
 /// How long a server may take to say that it is full, and some for the way.
 const REFUSED_WITHIN: Duration = Duration::from_secs(3);
 
 pub(super) fn cases() -> Vec<Case> {
-    let patient = |case: Case| case.of_kind(Kind::Patient);
+    let waiting = |case: Case| case.with_kind(Kind::Waiting);
     vec![
-        patient(case(
+        waiting(Case::of_code(
             "limit/frame-timeout",
             Level::Should,
             &["F8"],
@@ -23,14 +24,14 @@ pub(super) fn cases() -> Vec<Case> {
              connection.",
             frame_timeout,
         )),
-        patient(case(
+        waiting(Case::of_code(
             "limit/slow-frame-in-time",
             Level::Should,
             &["F8"],
             "A frame that comes slowly, but within the frame timeout, is executed.",
             slow_frame_in_time,
         )),
-        case(
+        Case::of_code(
             "limit/many-idle",
             Level::Should,
             &["S4"],
@@ -38,29 +39,29 @@ pub(super) fn cases() -> Vec<Case> {
              can't.",
             many_idle,
         ),
-        case(
+        Case::of_code(
             "limit/served-or-told",
             Level::Should,
             &["S4"],
             "Each of 300 connections is served, or told 503 within about a second.",
             served_or_told,
         )
-        .within(Duration::from_secs(30)),
-        case(
+        .with_timeout(Duration::from_secs(30)),
+        Case::of_code(
             "limit/refusal-is-read-while-writing",
             Level::Should,
             &["F5"],
             "Who is still writing a frame that is too long can read the 400.",
             refusal_is_read_while_writing,
         ),
-        case(
+        Case::of_code(
             "limit/never-reads",
             Level::Should,
             &["S4"],
             "A client that asks for megabytes and does not read them does not hold up others.",
             never_reads,
         ),
-        case(
+        Case::of_code(
             "limit/reads-late",
             Level::Should,
             &["F6"],
@@ -68,7 +69,7 @@ pub(super) fn cases() -> Vec<Case> {
              all.",
             reads_late,
         ),
-        case(
+        Case::of_code(
             "limit/hang-ups",
             Level::Must,
             &["F1"],

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::Failure;
 use super::super::case::{Case, Level};
+use super::super::failure::Failure;
 use super::super::trial::Trial;
-use super::{PING, case};
+use super::requests::PING;
 use crate::protocol::frame::HEADER_LEN;
 
 /// How often to look: two writes can arrive together by chance.
@@ -17,7 +17,7 @@ const LOOK_TIME: Duration = Duration::from_millis(500);
 
 pub(super) fn cases() -> Vec<Case> {
     vec![
-        case(
+        Case::of_code(
             "reply/header-arrives-whole",
             Level::Client,
             &["F2"],
@@ -25,7 +25,7 @@ pub(super) fn cases() -> Vec<Case> {
              them once.",
             header_arrives_whole,
         ),
-        case(
+        Case::of_code(
             "reply/one-write",
             Level::Should,
             &["F2"],

@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use super::super::{Level, Record, Report, Verdict};
-use super::{clauses, escaped, word};
+use super::super::case::Level;
+use super::super::record::{Record, Report, Verdict};
+use super::words::{clauses, escaped, word};
 
 const STYLE: &str = include_str!("html.css");
 
@@ -49,7 +50,7 @@ fn not_passed(report: &Report) -> String {
             "<li><span class=\"{}\">{0}</span> <a href=\"#{}\"><code>{1}</code></a> {}</li>",
             word(record),
             record.id,
-            escaped(record.says)
+            escaped(record.claim)
         );
     }
     text + "</ul>\n"
@@ -119,7 +120,7 @@ fn case(report: &Report, record: &Record) -> String {
          <div id=\"{}\">\n",
         record.level,
         record.id,
-        escaped(record.says),
+        escaped(record.claim),
         record.id
     );
     for (id, clause) in clauses(record) {

@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
-use super::super::{Level, Record, Report, Verdict};
-use super::{clauses, first_line, word};
+use super::super::case::Level;
+use super::super::record::{Record, Report, Verdict};
+use super::words::{clauses, first_line, word};
 
 /// How marks are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,7 +92,7 @@ pub fn failures(report: &Report, style: Style) -> String {
 }
 
 fn details(report: &Report, record: &Record) -> String {
-    let mut text = format!("  The case: {}\n", record.says);
+    let mut text = format!("  The case: {}\n", record.claim);
     for (id, clause) in clauses(record) {
         let _ = writeln!(text, "  Clause {id}: {clause}");
     }

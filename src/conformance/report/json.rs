@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::super::{Level, Record, Report, Verdict};
-use super::{count_levels, word};
+use super::super::case::Level;
+use super::super::record::{Record, Report, Verdict};
+use super::summary::count_levels;
+use super::words::word;
 
 pub(super) fn report(report: &Report) -> String {
     let cases: Vec<Value> = report
@@ -40,7 +42,7 @@ fn case(report: &Report, record: &Record) -> Value {
         "group": record.group(),
         "level": record.level.name(),
         "clauses": record.clauses,
-        "says": record.says,
+        "says": record.claim,
         "verdict": word(record),
         "known_failing": record.is_known,
         "seconds": record.took.as_secs_f64(),

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::super::{Record, Report, Verdict};
-use super::escaped;
+use super::super::record::{Record, Report, Verdict};
+use super::words::escaped;
 
 pub(super) fn report(report: &Report) -> String {
     let mut text = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned();
@@ -65,7 +65,7 @@ fn test_case(report: &Report, record: &Record) -> String {
             text,
             "      <failure message=\"{}\">{}\n{}\n{}</failure>",
             escaped(&failure),
-            escaped(record.says),
+            escaped(record.claim),
             escaped(&record.transcript),
             escaped(&report.command_for(record))
         );

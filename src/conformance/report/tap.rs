@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::super::{Record, Report, Verdict};
-use super::{clauses, first_line};
+use super::super::record::{Record, Report, Verdict};
+use super::words::{clauses, first_line};
 
 pub(super) fn report(report: &Report) -> String {
     let mut text = format!("TAP version 13\n1..{}\n", report.records.len());
@@ -28,7 +28,7 @@ pub(super) fn report(report: &Report) -> String {
             let cited: Vec<_> = cited.iter().map(|(id, _)| *id).collect();
             let again = report.command_for(record);
             for (name, value) in [
-                ("says", record.says),
+                ("says", record.claim),
                 ("clauses", &cited.join(" ")),
                 ("expected", &failure.expected),
                 ("got", &failure.got),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use threadpool::ThreadPool;
 
-use super::wakeable::Wakeable;
+use super::interruptible::Interruptible;
 use crate::server::refusal::{Reason, Refuser};
 
 /// A worker's stack in bytes. No call of a worker is deep: values are skipped
@@ -24,7 +24,7 @@ pub(super) struct Admission {
     queue_timeout: Duration,
     refuser: Refuser,
     /// What a worker does with its connection.
-    serve: Box<dyn Fn(&Wakeable) + Send + Sync>,
+    serve: Box<dyn Fn(&Interruptible) + Send + Sync>,
     state: Mutex<State>,
     /// Something in `state` changed that somebody may wait for.
     changed: Condvar,
@@ -33,7 +33,7 @@ pub(super) struct Admission {
 struct State {
     free_workers: usize,
     /// The connections that workers serve, to be woken when the server stops.
-    served: HashMap<u64, Arc<Wakeable>>,
+    served: HashMap<u64, Arc<Interruptible>>,
     next_id: u64,
     /// Longest first; empty while a worker is free.
     waiting: VecDeque<Waiting>,
@@ -51,7 +51,7 @@ impl Admission {
     pub(super) fn new(
         workers: usize,
         queue_timeout: Duration,
-        serve: impl Fn(&Wakeable) + Send + Sync + 'static,
+        serve: impl Fn(&Interruptible) + Send + Sync + 'static,
     ) -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self {
             pool: start_pool(workers)?,
@@ -76,7 +76,7 @@ impl Admission {
         let mut state = self.state();
         if state.free_workers > 0 {
             state.free_workers -= 1;
-            self.seat(&mut state, stream);
+            self.assign(&mut state, stream);
         } else if state.waiting.len() < self.workers {
             state.waiting.push_back(Waiting {
                 stream,
@@ -98,24 +98,24 @@ impl Admission {
         let mut state = self.state();
         state.stopping = true;
         for served in state.served.values() {
-            served.wake();
+            served.interrupt();
         }
         self.changed.notify_all();
     }
 
-    /// Waits until no connection is served or waits, at most for `patience`;
+    /// Waits until no connection is served or waits, at most for `timeout`;
     /// then cuts off those that are left. Call it after [`stop`](Self::stop),
     /// when no more connections are admitted.
-    pub(super) fn drain(&self, patience: Duration) {
+    pub(super) fn drain(&self, timeout: Duration) {
         /// Enough for workers to notice that their sockets are gone.
         const CUT_OFF_TIME: Duration = Duration::from_millis(250);
 
         let is_busy = |state: &mut State| !state.served.is_empty() || !state.waiting.is_empty();
-        let wait_while_busy = |state, patience| {
-            let waited = self.changed.wait_timeout_while(state, patience, is_busy);
+        let wait_while_busy = |state, timeout| {
+            let waited = self.changed.wait_timeout_while(state, timeout, is_busy);
             waited.unwrap_or_else(PoisonError::into_inner).0
         };
-        let mut state = wait_while_busy(self.state(), patience);
+        let mut state = wait_while_busy(self.state(), timeout);
         for served in state.served.values() {
             // It fails when the peer has gone.
             let _ = served.stream().shutdown(Side::Both);
@@ -143,8 +143,8 @@ impl Admission {
                     state = self.state();
                 }
                 head => {
-                    let nap = head.map(|head| head.until - now);
-                    state = self.nap(state, nap);
+                    let left = head.map(|head| head.until - now);
+                    state = self.wait(state, left);
                 }
             }
         }
@@ -158,26 +158,26 @@ impl Admission {
     }
 
     /// Gives the connection to a worker; one has been set aside for it.
-    fn seat(self: &Arc<Self>, state: &mut State, stream: TcpStream) {
-        let served = Arc::new(Wakeable::new(stream));
+    fn assign(self: &Arc<Self>, state: &mut State, stream: TcpStream) {
+        let served = Arc::new(Interruptible::new(stream));
         if state.stopping {
-            served.wake();
+            served.interrupt();
         }
         let id = state.next_id;
         state.next_id += 1;
         state.served.insert(id, Arc::clone(&served));
-        let seat = Seat {
+        let permit = Permit {
             admission: Arc::clone(self),
             id,
         };
         self.pool.execute(move || {
-            (seat.admission.serve)(&served);
+            (permit.admission.serve)(&served);
             drop(served);
         });
     }
 
     /// Waits for a change, at most for `duration` if there is one.
-    fn nap<'a>(
+    fn wait<'a>(
         &self,
         state: MutexGuard<'a, State>,
         duration: Option<Duration>,
@@ -202,18 +202,18 @@ impl Admission {
 
 /// A worker's hold on its connection. Dropped when the worker is done or has
 /// panicked, it passes the worker on to the connection that waits longest.
-struct Seat {
+struct Permit {
     admission: Arc<Admission>,
     id: u64,
 }
 
-impl Drop for Seat {
+impl Drop for Permit {
     fn drop(&mut self) {
         let admission = &self.admission;
         let mut state = admission.state();
         let served = state.served.remove(&self.id);
         match state.waiting.pop_front() {
-            Some(next) => admission.seat(&mut state, next.stream),
+            Some(next) => admission.assign(&mut state, next.stream),
             None => state.free_workers += 1,
         }
         if state.stopping {
@@ -251,7 +251,7 @@ mod tests {
     use super::*;
 
     /// Echoes single bytes, and panics at a `p`.
-    fn echo(mut peer: &Wakeable) {
+    fn echo(mut peer: &Interruptible) {
         let mut byte = [0];
         while peer.read(&mut byte).is_ok_and(|n| n > 0) {
             assert_ne!(byte, *b"p", "the panic of this test");

@@ -8,63 +8,56 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, RecvError, Sender, TryRecvError, bounded};
 
-use crate::protocol::{Reply, Request};
 use crate::server::Shutdown;
-use crate::store::{Discarded, Store};
+use crate::server::lazy_free::LazyFree;
+use crate::store::{Batch, Store, StoreLost};
 
 /// Batches that may wait for the store thread; a worker that finds the queue
 /// full waits its turn.
 const QUEUE_LEN_MAX: usize = 1024;
 
-/// Requests that travel to the store together, and their replies.
-///
-/// The same vectors go back and forth, so that a warm worker allocates none.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    /// In the order they came; afterwards, what the store left of them.
-    pub(super) requests: Vec<Request>,
-    /// Empty on the way there; on the way back one for each request.
-    pub(super) replies: Vec<Reply>,
-    /// What the requests removed, for the worker to drop.
-    pub(super) discarded: Discarded,
-}
-
-/// A batch and the way back to the worker that waits for it.
-struct Errand {
+/// A batch on its way to the store thread, and the way back to the worker that
+/// waits for it.
+struct Job {
     batch: Batch,
-    reply_to: Sender<Errand>,
+    reply_to: Sender<Job>,
 }
-
-/// The store thread is gone: nothing can be executed any more.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct StoreGone;
 
 /// One connection's access to the store thread, with a reply channel made
 /// once and used for every batch.
 pub(super) struct StoreHandle {
-    errands: Sender<Errand>,
-    /// Travels with each errand and comes back with it: if the store thread
-    /// dies it dies too, and the wait for `replies` ends.
-    reply_to: Option<Sender<Errand>>,
-    replies: Receiver<Errand>,
+    jobs: Sender<Job>,
+    /// Travels with each job and comes back with it: if the store thread dies
+    /// it dies too, and the wait for `replies` ends.
+    reply_to: Option<Sender<Job>>,
+    replies: Receiver<Job>,
+    lazy_free: LazyFree,
 }
 
 impl StoreHandle {
-    /// Has the batch's requests executed in order, and waits for the replies.
-    pub(super) fn apply(&mut self, batch: Batch) -> Result<Batch, StoreGone> {
-        let reply_to = self.reply_to.take().ok_or(StoreGone)?;
-        let errand = Errand { batch, reply_to };
-        self.errands.send(errand).map_err(|_| StoreGone)?;
-        let Errand { batch, reply_to } = receive(&self.replies).map_err(|_| StoreGone)?;
-        self.reply_to = Some(reply_to);
-        Ok(batch)
+    /// Has the batch's requests executed in order, and waits for it.
+    ///
+    /// What they removed is freed before the replies are written: a peer that
+    /// does not read must not keep it.
+    pub(super) fn execute(&mut self, batch: &mut Batch) -> Result<(), StoreLost> {
+        let job = Job {
+            batch: std::mem::take(batch),
+            reply_to: self.reply_to.take().ok_or(StoreLost)?,
+        };
+        self.jobs.send(job).map_err(|_| StoreLost)?;
+        let job = receive(&self.replies).map_err(|_| StoreLost)?;
+        self.reply_to = Some(job.reply_to);
+        *batch = job.batch;
+        self.lazy_free.free(batch.take_garbage());
+        Ok(())
     }
 }
 
 /// The store thread, as long as somebody may want a handle of it.
 pub(super) struct StoreThread {
-    errands: Sender<Errand>,
+    jobs: Sender<Job>,
     broken: Arc<AtomicBool>,
+    lazy_free: LazyFree,
 }
 
 impl StoreThread {
@@ -73,24 +66,22 @@ impl StoreThread {
     pub(super) fn start(shutdown: &Shutdown) -> io::Result<Self> {
         let mut store = Store::default();
         Self::start_with(shutdown, move |batch| {
-            for request in &mut batch.requests {
-                let reply = store.apply(request, &mut batch.discarded);
-                batch.replies.push(reply);
-            }
+            batch.answer_each(|request, garbage| store.apply(request, garbage));
         })
     }
 
     fn start_with(
         shutdown: &Shutdown,
-        mut apply: impl FnMut(&mut Batch) + Send + 'static,
+        mut execute: impl FnMut(&mut Batch) + Send + 'static,
     ) -> io::Result<Self> {
-        let (errands, queue) = bounded::<Errand>(QUEUE_LEN_MAX);
+        let lazy_free = LazyFree::start()?;
+        let (jobs, queue) = bounded::<Job>(QUEUE_LEN_MAX);
         let broken = Arc::new(AtomicBool::new(false));
         let on_panic = (shutdown.clone(), Arc::clone(&broken));
         thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || {
-                let outcome = catch_unwind(AssertUnwindSafe(|| run(&queue, &mut apply)));
+                let outcome = catch_unwind(AssertUnwindSafe(|| run(&queue, &mut execute)));
                 if outcome.is_err() {
                     let (shutdown, broken) = on_panic;
                     broken.store(true, Ordering::SeqCst);
@@ -100,16 +91,21 @@ impl StoreThread {
                     shutdown.trigger();
                 }
             })?;
-        Ok(Self { errands, broken })
+        Ok(Self {
+            jobs,
+            broken,
+            lazy_free,
+        })
     }
 
     /// Access for one connection.
     pub(super) fn handle(&self) -> StoreHandle {
         let (reply_to, replies) = bounded(1);
         StoreHandle {
-            errands: self.errands.clone(),
+            jobs: self.jobs.clone(),
             reply_to: Some(reply_to),
             replies,
+            lazy_free: self.lazy_free.clone(),
         }
     }
 
@@ -120,12 +116,12 @@ impl StoreThread {
 }
 
 /// Executes batches for as long as there is somebody to send them.
-fn run(queue: &Receiver<Errand>, apply: &mut impl FnMut(&mut Batch)) {
-    while let Ok(mut errand) = receive(queue) {
-        apply(&mut errand.batch);
-        let reply_to = errand.reply_to.clone();
+fn run(queue: &Receiver<Job>, execute: &mut impl FnMut(&mut Batch)) {
+    while let Ok(mut job) = receive(queue) {
+        execute(&mut job.batch);
+        let reply_to = job.reply_to.clone();
         // The worker waits; if it is gone there is nobody to tell.
-        let _ = reply_to.send(errand);
+        let _ = reply_to.send(job);
     }
 }
 
@@ -156,22 +152,23 @@ mod tests {
     fn a_panic_of_the_store_acknowledges_nothing_and_triggers_the_shutdown() {
         let shutdown = Shutdown::new();
         let store = StoreThread::start_with(&shutdown, |batch| {
-            assert!(batch.requests.len() < 2, "the fault of this test");
+            assert!(batch.len() < 2, "the fault of this test");
         })
         .expect("a thread");
         let mut healthy = store.handle();
         let mut faulty = store.handle();
-        assert!(healthy.apply(Batch::default()).is_ok());
+        assert!(healthy.execute(&mut Batch::default()).is_ok());
         assert!(!store.is_broken());
 
-        let requests = vec![Request::Reset, Request::Reset];
-        let outcome = faulty.apply(Batch {
-            requests,
-            ..Batch::default()
-        });
-        assert!(outcome.is_err());
-        assert!(healthy.apply(Batch::default()).is_err());
-        assert!(healthy.apply(Batch::default()).is_err(), "and ever after");
+        let mut batch = Batch::default();
+        batch.push_frame(br#"{"command":"RST"}"#);
+        batch.push_frame(br#"{"command":"RST"}"#);
+        assert_eq!(faulty.execute(&mut batch), Err(StoreLost));
+        assert!(healthy.execute(&mut Batch::default()).is_err());
+        assert!(
+            healthy.execute(&mut Batch::default()).is_err(),
+            "and ever after"
+        );
         shutdown.wait();
         assert!(store.is_broken());
     }

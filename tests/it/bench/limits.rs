@@ -106,7 +106,7 @@ fn a_server_that_trickles_does_not_keep_an_interrupt_from_being_heard() {
         .spawn()
         .expect("the program is there");
     for _ in 0..5 {
-        sent.recv_timeout(PATIENCE).expect("a byte is sent");
+        sent.recv_timeout(TIMEOUT).expect("a byte is sent");
     }
     let begun = Instant::now();
     send_signal("INT", &child.id().to_string());

@@ -8,8 +8,9 @@ use mio::{Poll, Token};
 
 use super::super::connection::Connection;
 use super::super::limits::{CONNECT_TIMEOUT, connect_max};
+use super::super::load::{Length, Load};
+use super::super::run::Run;
 use super::super::timer::Timer;
-use super::super::{Length, Load, Run};
 use super::{Driver, SCRATCH_LEN, TIMER};
 use crate::bench::measurement::{ErrorKind, Tally, latencies};
 use crate::bench::workload::Operations;
@@ -17,8 +18,8 @@ use crate::bench::workload::Operations;
 impl<'a> Driver<'a> {
     pub(in super::super) fn connect(run: &'a Run<'a>, index: usize) -> Result<Self, String> {
         let load = run.load;
-        let trouble = |error: std::io::Error| format!("can't wait for sockets: {error}");
-        let poll = Poll::new().map_err(trouble)?;
+        let failed = |error: std::io::Error| format!("can't wait for sockets: {error}");
+        let poll = Poll::new().map_err(failed)?;
         let mut tally = Tally::new();
         let mut connections = Vec::new();
         let wanted = share(load.connections, load.threads, index);
@@ -48,7 +49,7 @@ impl<'a> Driver<'a> {
         }
         Ok(Self {
             run,
-            timer: Timer::register(poll.registry(), TIMER).map_err(trouble)?,
+            timer: Timer::register(poll.registry(), TIMER).map_err(failed)?,
             poll,
             live: connections.len(),
             connections,
@@ -57,7 +58,7 @@ impl<'a> Driver<'a> {
             turn: 0,
             scratch: vec![0; SCRATCH_LEN],
             tally,
-            moment: latencies(),
+            recent: latencies(),
             unanswered: 0,
             left: match load.length {
                 Length::Time(_) => None,

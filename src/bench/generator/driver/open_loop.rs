@@ -1,6 +1,6 @@
 //! An open loop: requests leave when a schedule says so.
 
-use super::super::LATE_AFTER;
+use super::super::load::LATE_AFTER;
 use super::super::window::Window;
 use super::{Driver, push};
 use crate::bench::schedule::Schedule;

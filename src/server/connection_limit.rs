@@ -5,16 +5,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Counts the connections of a server.
 #[derive(Clone, Debug)]
-pub(super) struct Census {
+pub(super) struct ConnectionLimit {
     open: Arc<AtomicUsize>,
     connections_max: usize,
 }
 
-/// One connection's place in the count, until it is dropped.
+/// One connection's right to be served, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place(Arc<AtomicUsize>);
+pub(super) struct Permit(Arc<AtomicUsize>);
 
-impl Census {
+impl ConnectionLimit {
     pub(super) fn new(connections_max: usize) -> Self {
         Self {
             open: Arc::default(),
@@ -22,14 +22,14 @@ impl Census {
         }
     }
 
-    /// A place for one more connection, if there is one. Called by the accept
+    /// A permit for one more connection, if there is one. Called by the accept
     /// loop alone, so that no two can take the last.
-    pub(super) fn enter(&self) -> Option<Place> {
+    pub(super) fn acquire(&self) -> Option<Permit> {
         if self.open() >= self.connections_max {
             return None;
         }
         self.open.fetch_add(1, Ordering::SeqCst);
-        Some(Place(Arc::clone(&self.open)))
+        Some(Permit(Arc::clone(&self.open)))
     }
 
     pub(super) fn open(&self) -> usize {
@@ -37,7 +37,7 @@ impl Census {
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }

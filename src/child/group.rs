@@ -1,45 +1,43 @@
 //! Process groups that end with this program.
 //!
-//! What a command of somebody else starts is in a group of its own, so that all
-//! of it can be ended, wrapper scripts included. A Ctrl-C on the terminal
-//! therefore reaches only this program, which has to pass it on: that is what
-//! the list of groups is for.
+//! A Ctrl-C on the terminal does not reach a process group of its own: this
+//! program has to end the groups, and keeps a list of them for that.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 static RUNNING: Mutex<Vec<Pid>> = Mutex::new(Vec::new());
 
-/// A group of processes. Dropped, it is killed.
+/// A process group, by the process that leads it. Dropped, it is killed.
 #[derive(Debug)]
-pub(crate) struct Group(Pid);
+pub(super) struct Group(Pid);
 
 impl Group {
     /// The group that the child of that id leads.
-    pub(crate) fn led_by(child: u32) -> Self {
+    pub(super) fn led_by(child: u32) -> Self {
         // Linux numbers processes with positive 32-bit integers.
         let pid = Pid::from_raw(child as i32);
         running().push(pid);
         Self(pid)
     }
 
-    /// The process that leads it.
-    pub(crate) fn leader(&self) -> Pid {
-        self.0
+    /// Sends a signal to every process of the group.
+    pub(super) fn signal(&self, signal: Signal) {
+        // Fails when none is left.
+        let _ = killpg(self.0, signal);
     }
 
-    /// Kills what is left of it.
-    pub(crate) fn kill(&self) {
-        // Fails when nothing is left.
-        let _ = killpg(self.0, Signal::SIGKILL);
+    pub(super) fn signal_leader(&self, signal: Signal) {
+        // Fails when it has ended.
+        let _ = kill(self.0, signal);
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        self.kill();
+        self.signal(Signal::SIGKILL);
         running().retain(|pid| *pid != self.0);
     }
 }

@@ -12,21 +12,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// longer told of the room this makes, so one that is held back stays so.
 /// Therefore the input is ended only when a read is really blocked, which
 /// means that nothing has arrived; a busy worker sees for itself that it was
-/// woken.
+/// interrupted.
 #[derive(Debug)]
-pub(super) struct Wakeable {
+pub(super) struct Interruptible {
     stream: TcpStream,
     is_waiting: AtomicBool,
-    is_woken: AtomicBool,
+    is_interrupted: AtomicBool,
     input_is_ended: AtomicBool,
 }
 
-impl Wakeable {
+impl Interruptible {
     pub(super) fn new(stream: TcpStream) -> Self {
         Self {
             stream,
             is_waiting: AtomicBool::new(false),
-            is_woken: AtomicBool::new(false),
+            is_interrupted: AtomicBool::new(false),
             input_is_ended: AtomicBool::new(false),
         }
     }
@@ -37,10 +37,10 @@ impl Wakeable {
     }
 
     /// Ends the read that is blocked, and has those to come return at once.
-    pub(super) fn wake(&self) {
+    pub(super) fn interrupt(&self) {
         // With the two in `read`: whichever of the threads comes second sees
         // what the first has stored, so no read can slip through.
-        self.is_woken.store(true, Ordering::SeqCst);
+        self.is_interrupted.store(true, Ordering::SeqCst);
         if self.is_waiting.load(Ordering::SeqCst) {
             self.input_is_ended.store(true, Ordering::SeqCst);
             // It fails when the peer has gone, which ends the read as well.
@@ -48,8 +48,8 @@ impl Wakeable {
         }
     }
 
-    pub(super) fn is_woken(&self) -> bool {
-        self.is_woken.load(Ordering::SeqCst)
+    pub(super) fn is_interrupted(&self) -> bool {
+        self.is_interrupted.load(Ordering::SeqCst)
     }
 
     /// Whether a read of 0 bytes is no word of the peer's.
@@ -58,12 +58,12 @@ impl Wakeable {
     }
 }
 
-impl Read for &Wakeable {
+impl Read for &Interruptible {
     /// Waits for bytes; fails with `WouldBlock` when the read timeout is up
-    /// or when it was [woken](Wakeable::wake).
+    /// or when it was [interrupted](Interruptible::interrupt).
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
         self.is_waiting.store(true, Ordering::SeqCst);
-        let outcome = if self.is_woken() {
+        let outcome = if self.is_interrupted() {
             Err(ErrorKind::WouldBlock.into())
         } else {
             (&self.stream).read(room)

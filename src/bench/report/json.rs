@@ -1,0 +1,21 @@
+//! A comparison for programs.
+
+use serde_json::json;
+
+use super::words::sentences;
+use crate::bench::compare::Comparison;
+use crate::bench::compare::scenario::Scenario;
+use crate::bench::compare::summary::{cells, cpu_split};
+
+/// Everything as JSON: the comparison with all rounds, and what they come to.
+pub fn json(comparison: &Comparison) -> String {
+    let cells = cells(comparison);
+    let split = cpu_split(comparison, &cells, Scenario::Request);
+    let report = json!({
+        "comparison": comparison,
+        "summary": sentences(comparison),
+        "cells": cells,
+        "cpu_split_request": split,
+    });
+    report.to_string()
+}

@@ -1,0 +1,35 @@
+//! What a case found wrong.
+
+use std::fmt;
+
+/// What a case wanted to see, and what it saw instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What conforms.
+    pub expected: String,
+    /// What came.
+    pub got: String,
+}
+
+impl Failure {
+    pub(crate) fn new(expected: impl Into<String>, got: impl Into<String>) -> Self {
+        Self {
+            expected: expected.into(),
+            got: got.into(),
+        }
+    }
+
+    /// The failure of one of several steps.
+    pub(crate) fn in_step(self, step: usize, all: usize) -> Self {
+        Self {
+            expected: format!("in step {step} of {all}, {}", self.expected),
+            got: self.got,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "expected {}, got {}", self.expected, self.got)
+    }
+}

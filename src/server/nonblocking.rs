@@ -1,0 +1,90 @@
+//! Driving a session over a socket that never blocks, for the models that are
+//! told when it is ready.
+
+use std::io::{self, Read, Write};
+use std::task::Poll;
+
+use super::end::End;
+use super::session::{Next, Scratch, Session};
+use crate::store::{Batch, StoreLost};
+
+/// A socket that fails with `WouldBlock` where it would wait. The model knows
+/// when to try again.
+pub(super) trait Socket: Read + Write {
+    /// Ends what the peer can read, after what has been written.
+    fn end_output(&mut self) -> io::Result<()>;
+
+    /// Bytes that were written and that the peer's machine has not confirmed;
+    /// 0 where nobody knows.
+    fn unconfirmed_len(&self) -> usize;
+}
+
+/// Why a drive ended while the connection goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Driven {
+    /// The socket has nothing to read, or no room for replies.
+    SocketNotReady,
+    /// The store has the batch.
+    StoreNotReady,
+    /// There is more to do, after other connections had their turn.
+    Again,
+}
+
+/// Batches that are executed, and reads, before other connections get their
+/// turns. More made those wait: 200 ms behind two peers that only pipeline.
+const BATCHES_PER_DRIVE: usize = 2;
+const READS_PER_DRIVE: usize = 8;
+
+/// Drives the session as far as its socket and its store go without waiting,
+/// or as others can be kept waiting. `execute` polls the store.
+pub(super) fn drive(
+    session: &mut Session,
+    socket: &mut impl Socket,
+    scratch: &mut Scratch,
+    execute: impl FnMut(&mut Batch) -> Poll<Result<(), StoreLost>>,
+) -> Result<Driven, End> {
+    session.acquire(scratch);
+    let driven = drive_on(session, socket, execute);
+    session.release(scratch);
+    match driven {
+        Err(end) if end.is_not_ready() => Ok(Driven::SocketNotReady),
+        driven => driven,
+    }
+}
+
+fn drive_on(
+    session: &mut Session,
+    socket: &mut impl Socket,
+    mut execute: impl FnMut(&mut Batch) -> Poll<Result<(), StoreLost>>,
+) -> Result<Driven, End> {
+    let (mut batches, mut reads) = (0, 0);
+    loop {
+        let next = session.next();
+        let is_spent = batches == BATCHES_PER_DRIVE || reads == READS_PER_DRIVE;
+        if is_spent && matches!(next, Next::Read | Next::Execute) {
+            return Ok(Driven::Again);
+        }
+        match next {
+            Next::Read => {
+                session.read_from(socket)?;
+                reads += 1;
+            }
+            Next::Execute => {
+                let Poll::Ready(executed) = execute(session.batch()) else {
+                    return Ok(Driven::StoreNotReady);
+                };
+                executed?;
+                batches += 1;
+            }
+            Next::Write => {
+                let written = session.write_to(socket);
+                if written.as_ref().is_err_and(End::is_not_ready) {
+                    session.write_blocked(socket.unconfirmed_len());
+                }
+                written?;
+            }
+            Next::EndOutput => socket.end_output()?,
+            Next::Wait => return Ok(Driven::SocketNotReady),
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! What passes between connections and stores: requests that are executed
+//! together, and afterwards their replies.
+
+use std::ops::Range;
+
+use super::Garbage;
+use crate::protocol::{Encoder, KeyRef, Reply, Request};
+
+/// The most requests of one connection that are executed together. It bounds
+/// how long other connections wait.
+pub const BATCH_LEN_MAX: usize = 1024;
+
+/// Executing stops when the replies hold so many bytes of values, and goes on
+/// when they are encoded. One value may be longer.
+pub const REPLIES_LEN_MAX: usize = 256 << 10;
+
+/// Keys that take more than this, in bytes, are not kept room for.
+const KEYS_LEN_IDLE: usize = 64 << 10;
+
+/// Requests of one connection, in the order of their frames, that become their
+/// replies in place.
+///
+/// Slots pass through three stages, in order: asked, answered, encoded. So two
+/// marks divide them. A frame that is no request enters as its reply, and is
+/// answered when those before it are.
+#[derive(Debug, Default)]
+pub struct Batch {
+    slots: Vec<Slot>,
+    /// The texts of the keys that are only looked up.
+    keys: String,
+    /// Slots before this one are encoded, those from here to `answered` only
+    /// answered.
+    encoded: usize,
+    answered: usize,
+    /// Bytes of values in the replies that are not encoded.
+    replies_len: usize,
+    garbage: Garbage,
+}
+
+#[derive(Debug)]
+enum Slot {
+    Asked(Request<KeptKey>),
+    Answered(Reply),
+}
+
+/// A key in the batch's `keys`.
+#[derive(Clone, Debug)]
+struct KeptKey {
+    hash: u64,
+    start: u32,
+    len: u32,
+}
+
+impl KeptKey {
+    fn range(&self) -> Range<usize> {
+        self.start as usize..(self.start + self.len) as usize
+    }
+}
+
+impl Batch {
+    /// Slots, of whatever stage.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether it has no slots: all that there was is encoded.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Takes no more frames until it has been encoded.
+    pub fn is_full(&self) -> bool {
+        self.len() >= BATCH_LEN_MAX
+    }
+
+    /// Whether a store has something to execute.
+    pub fn has_requests(&self) -> bool {
+        self.answered < self.slots.len()
+    }
+
+    /// Adds the payload of a frame: a request, or the reply to what is none.
+    pub fn push_frame(&mut self, payload: &[u8]) {
+        let keys = &mut self.keys;
+        match Request::parse_with(payload, |key| keep(keys, key)) {
+            Ok(request) => self.slots.push(Slot::Asked(request)),
+            Err(error) => self.push_reply(Reply::BadRequest(error.to_string())),
+        }
+    }
+
+    /// Adds a reply that no store has to make.
+    pub fn push_reply(&mut self, reply: Reply) {
+        let is_next = !self.has_requests();
+        self.slots.push(Slot::Answered(reply));
+        if is_next {
+            self.answered += 1;
+        }
+    }
+
+    /// Has `apply` answer the requests, in order, until all are answered or
+    /// their replies hold [`REPLIES_LEN_MAX`] bytes.
+    pub fn answer_each(
+        &mut self,
+        mut apply: impl FnMut(Request<KeyRef<'_>>, &mut Garbage) -> Reply,
+    ) {
+        let keys = &self.keys;
+        while let Some(slot) = self.slots.get_mut(self.answered) {
+            if let Slot::Asked(request) = slot {
+                if self.replies_len >= REPLIES_LEN_MAX {
+                    return;
+                }
+                let request = std::mem::replace(request, Request::Reset);
+                let reply = apply(borrow(request, keys), &mut self.garbage);
+                self.replies_len += value_len(&reply);
+                *slot = Slot::Answered(reply);
+            }
+            self.answered += 1;
+        }
+    }
+
+    /// Moves replies into the encoder, in order, until `pending_max` bytes wait
+    /// there or the next request is not answered. With the last of them the
+    /// batch is empty again.
+    pub fn encode(&mut self, encoder: &mut Encoder, pending_max: usize) {
+        while self.encoded < self.answered && encoder.pending() < pending_max {
+            let Slot::Answered(reply) = &mut self.slots[self.encoded] else {
+                unreachable!("every slot before the mark is answered");
+            };
+            encoder.push(reply);
+            self.replies_len -= value_len(reply);
+            // It may hold a value, which others may want to free.
+            *reply = Reply::Done;
+            self.encoded += 1;
+        }
+        if self.encoded == self.slots.len() {
+            self.clear();
+        }
+    }
+
+    /// What executing has removed since it was last asked.
+    pub fn take_garbage(&mut self) -> Garbage {
+        std::mem::take(&mut self.garbage)
+    }
+
+    fn clear(&mut self) {
+        self.slots.clear();
+        self.keys.clear();
+        if self.keys.capacity() > KEYS_LEN_IDLE {
+            self.keys = String::new();
+        }
+        (self.encoded, self.answered) = (0, 0);
+    }
+}
+
+fn keep(keys: &mut String, key: KeyRef<'_>) -> KeptKey {
+    let start = keys.len();
+    keys.push_str(key.as_str());
+    // A batch's keys came in one buffer, which is no longer than a frame or
+    // what is read at a time: less than 4 GiB.
+    let short = |len| u32::try_from(len).expect("shorter than a frame");
+    KeptKey {
+        hash: key.hash(),
+        start: short(start),
+        len: short(key.as_str().len()),
+    }
+}
+
+fn borrow(request: Request<KeptKey>, keys: &str) -> Request<KeyRef<'_>> {
+    let key_ref = |key: KeptKey| KeyRef::with_hash(&keys[key.range()], key.hash);
+    match request {
+        Request::Set { entry } => Request::Set { entry },
+        Request::Get { key } => Request::Get { key: key_ref(key) },
+        Request::Delete { key } => Request::Delete { key: key_ref(key) },
+        Request::Reset => Request::Reset,
+    }
+}
+
+fn value_len(reply: &Reply) -> usize {
+    match reply {
+        Reply::Value(value) => value.as_bytes().len(),
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+
+    fn encoded(batch: &mut Batch, pending_max: usize) -> String {
+        let mut encoder = Encoder::default();
+        batch.encode(&mut encoder, pending_max);
+        let mut bytes = Vec::new();
+        while encoder.pending() > 0 {
+            encoder.write_to(&mut bytes).expect("a Vec takes all");
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    fn push_set(batch: &mut Batch, key: &str, value_len: usize) {
+        let value = "v".repeat(value_len);
+        let payload = format!(r#"{{"command":"SET","key":"{key}","value":"{value}"}}"#);
+        batch.push_frame(payload.as_bytes());
+    }
+
+    fn execute(batch: &mut Batch, store: &mut Store) {
+        batch.answer_each(|request, garbage| store.apply(request, garbage));
+    }
+
+    #[test]
+    fn frames_that_are_no_requests_keep_their_places() {
+        let mut batch = Batch::default();
+        batch.push_frame(b"first");
+        assert!(!batch.has_requests(), "it is answered already");
+        batch.push_frame(br#"{"command":"GET","key":"k"}"#);
+        batch.push_frame(b"third");
+        assert!(batch.has_requests());
+        execute(&mut batch, &mut Store::default());
+        let replies = encoded(&mut batch, usize::MAX);
+        let codes: Vec<_> = replies.split("status_code\":").skip(1).collect();
+        let codes: Vec<_> = codes.iter().map(|rest| &rest[..3]).collect();
+        assert_eq!(codes, ["400", "404", "400"]);
+        assert!(batch.is_empty());
+    }
+
+    #[test]
+    fn executing_stops_when_its_replies_are_long_and_goes_on_when_they_are_encoded() {
+        const LEN: usize = 100_000;
+
+        let mut store = Store::default();
+        let mut batch = Batch::default();
+        push_set(&mut batch, "k", LEN);
+        for _ in 0..10 {
+            batch.push_frame(br#"{"command":"GET","key":"k"}"#);
+        }
+        let mut lens = Vec::new();
+        while !batch.is_empty() {
+            execute(&mut batch, &mut store);
+            assert!(batch.replies_len < REPLIES_LEN_MAX + LEN + 2);
+            lens.push(encoded(&mut batch, usize::MAX).matches("200").count());
+        }
+        assert_eq!(lens, [1 + 3, 3, 3, 1]);
+    }
+
+    #[test]
+    fn encoding_stops_at_its_bound_and_goes_on_where_it_stopped() {
+        let mut store = Store::default();
+        let mut batch = Batch::default();
+        push_set(&mut batch, "k", 100);
+        for _ in 0..5 {
+            batch.push_frame(br#"{"command":"GET","key":"k"}"#);
+        }
+        execute(&mut batch, &mut store);
+        let mut replies = 0;
+        while !batch.is_empty() {
+            let some = encoded(&mut batch, 200).matches("200").count();
+            assert!((1..=3).contains(&some), "{some}");
+            replies += some;
+        }
+        assert_eq!(replies, 6);
+    }
+
+    #[test]
+    fn what_is_displaced_and_removed_is_garbage_once() {
+        let mut store = Store::default();
+        let mut batch = Batch::default();
+        push_set(&mut batch, "k", 1000);
+        push_set(&mut batch, "k", 2000);
+        execute(&mut batch, &mut store);
+        let displaced = batch.take_garbage().bytes();
+        assert!((1000..1100).contains(&displaced), "{displaced}");
+        batch.push_frame(br#"{"command":"RST"}"#);
+        execute(&mut batch, &mut store);
+        let removed = batch.take_garbage().bytes();
+        assert!((2000..2100).contains(&removed), "{removed}");
+        assert!(batch.take_garbage().is_empty());
+    }
+
+    #[test]
+    fn a_batch_keeps_no_long_keys_room() {
+        let mut batch = Batch::default();
+        let key = "k".repeat(1 << 20);
+        batch.push_frame(format!(r#"{{"command":"GET","key":"{key}"}}"#).as_bytes());
+        execute(&mut batch, &mut Store::default());
+        encoded(&mut batch, usize::MAX);
+        assert!(batch.keys.capacity() <= KEYS_LEN_IDLE);
+    }
+}
