@@ -20,9 +20,9 @@ use speicher::bench::protocol::Protocol;
 use speicher::bench::server::{Budget, CommandLine, Server, check_pid, has_port};
 use speicher::bench::workload::{Distribution, ValueSizes, Workload};
 
+use super::output::{report_error, show};
 use super::signals::stop_flag;
 use super::units::{parse_duration, parse_timeout, shown_duration};
-use super::{report_error, show};
 use options::{
     parse_connections, parse_count, parse_keys, parse_percent, parse_pipeline, parse_rate,
     parse_threads, parse_value_sizes,

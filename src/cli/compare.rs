@@ -14,8 +14,8 @@ use speicher::bench::compare::{self, Comparison, Pinning, Status};
 use speicher::bench::{generator, report};
 
 use super::bench::cannot_write;
+use super::output::{report_error, show};
 use super::signals::stop_flag;
-use super::{report_error, show};
 
 /// Put the same loads on several servers in interleaved rounds, and say what
 /// differs.

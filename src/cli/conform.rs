@@ -15,7 +15,7 @@ use speicher::conformance::{
     run_client,
 };
 
-use super::report_error;
+use super::output::report_error;
 use super::units::{parse_timeout, shown_duration};
 use output::{Line, Lines, list};
 

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use argh::FromArgs;
 
+use super::arguments::positional;
+use super::output::{EXIT_ABSENT, report_error};
 use super::printable::sentence;
 use super::target::Target;
 use super::units::{parse_port, parse_timeout};
-use super::{EXIT_ABSENT, positional, report_error};
 
 /// Remove the value under a key.
 #[derive(FromArgs)]

@@ -8,10 +8,11 @@ use argh::FromArgs;
 use serde_json::value::RawValue;
 use speicher::client::REPLY_LEN_MAX_DEFAULT;
 
+use super::arguments::positional;
+use super::output::{EXIT_ABSENT, report_error, show};
 use super::printable::{json_for_terminal, sentence};
 use super::target::Target;
 use super::units::{parse_port, parse_size, parse_timeout};
-use super::{EXIT_ABSENT, positional, report_error, show};
 
 /// Print the JSON text of the value under a key.
 #[derive(FromArgs)]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use argh::FromArgs;
 
+use super::output::report_error;
 use super::printable::sentence;
-use super::report_error;
 use super::target::Target;
 use super::units::{parse_port, parse_timeout};
 

@@ -7,10 +7,11 @@ use std::time::Duration;
 use argh::FromArgs;
 use serde_json::value::RawValue;
 
+use super::arguments::positional;
+use super::output::report_error;
 use super::printable::sentence;
 use super::target::Target;
 use super::units::{parse_port, parse_timeout};
-use super::{positional, report_error};
 
 /// Store a JSON value under a key, in place of what was there.
 #[derive(FromArgs)]
