@@ -1,5 +1,6 @@
 //! The command line: one file per subcommand.
 
+mod arguments;
 #[cfg(feature = "bench")]
 mod bench;
 #[cfg(feature = "bench")]
@@ -10,6 +11,8 @@ mod delete;
 #[cfg(feature = "bench")]
 mod echo;
 mod get;
+mod output;
+mod printable;
 mod reset;
 mod serve;
 mod set;
@@ -18,11 +21,12 @@ mod target;
 mod units;
 
 use std::ffi::OsString;
-use std::fmt;
-use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
 use argh::FromArgs;
+
+use arguments::{SHIELD, for_argh};
+use output::{report_error, show};
 
 /// The names of all commands that this build has.
 const COMMANDS: &[&str] = &[
@@ -47,12 +51,6 @@ fn commands(conjunction: &str) -> String {
     let (last, others) = COMMANDS.split_last().expect("there are some");
     format!("{} {conjunction} {last}", others.join(", "))
 }
-
-/// Nothing is there: what grep exits with when it finds nothing.
-const EXIT_ABSENT: u8 = 1;
-
-/// The command line is wrong, or the command could not be carried out.
-const EXIT_ERROR: u8 = 2;
 
 /// Reads the command line; where that is all there is to do, for `--help`,
 /// `--version` and mistakes, prints what there is to say and returns the exit
@@ -133,67 +131,4 @@ pub(crate) enum Command {
     Compare(compare::Compare),
     #[cfg(feature = "bench")]
     Echo(echo::Echo),
-}
-
-/// Stands before an argument that begins with a dash and is no option; no
-/// argument can contain it.
-const SHIELD: char = '\0';
-
-/// Rewrites what people type and argh does not take: `--name=value`, and a
-/// dash or a negative number where no option is meant. After `--` nothing is
-/// an option, and argh takes everything.
-fn for_argh(args: Vec<String>) -> Vec<String> {
-    let mut rewritten = Vec::new();
-    let mut args = args.into_iter();
-    for arg in args.by_ref() {
-        let is_end_of_options = arg == "--";
-        match arg.split_once('=') {
-            Some((name, value)) if name.starts_with("--") => {
-                rewritten.extend([name.to_owned(), value.to_owned()]);
-            }
-            _ if is_dash_or_negative(&arg) || is_a_key(&arg, &rewritten) => {
-                rewritten.push(format!("{SHIELD}{arg}"))
-            }
-            _ => rewritten.push(arg),
-        }
-        if is_end_of_options {
-            break;
-        }
-    }
-    rewritten.extend(args);
-    rewritten
-}
-
-/// argh takes the word `help` for `--help` wherever it stands; behind a
-/// command it is as good a key as any.
-fn is_a_key(arg: &str, before: &[String]) -> bool {
-    arg == "help" && !before.is_empty()
-}
-
-fn is_dash_or_negative(arg: &str) -> bool {
-    arg.strip_prefix('-')
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with(|c: char| c.is_ascii_digit()))
-}
-
-/// Takes a positional argument as it was typed.
-fn positional(arg: &str) -> Result<String, String> {
-    Ok(arg.strip_prefix(SHIELD).unwrap_or(arg).to_owned())
-}
-
-/// Prints what was asked for in place of a command.
-fn show(text: &str) -> ExitCode {
-    match writeln!(std::io::stdout(), "{text}") {
-        // Whoever reads may have seen enough, as `head` does.
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            report_error(format_args!("can't write to standard output: {error}"))
-        }
-        _ => ExitCode::SUCCESS,
-    }
-}
-
-/// Prints the error on standard error.
-fn report_error(message: impl fmt::Display) -> ExitCode {
-    // With standard error closed there is nobody to tell.
-    let _ = writeln!(std::io::stderr(), "speicher: {message}");
-    ExitCode::from(EXIT_ERROR)
 }

@@ -10,8 +10,9 @@
 //! # Ok::<(), speicher::client::Error>(())
 //! ```
 
-use std::error;
-use std::fmt;
+mod error;
+mod stream;
+
 use std::io::{self, BufReader, ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
@@ -19,16 +20,22 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::protocol::frame::{self, FRAME_LEN_MAX, HEADER_LEN, read_frame};
+use crate::protocol::frame::{self, FRAME_LEN_MAX_DEFAULT, FrameError, HEADER_LEN, read_frame};
 use crate::protocol::reply::MalformedReply;
-use crate::protocol::value::{TooDeep, VALUE_DEPTH_MAX};
+use crate::protocol::value::TooDeep;
 use crate::protocol::{Entry, Json, Key, Reply, Request};
+pub use error::Error;
+use stream::{Stream, is_timeout};
 
 /// The port of a server that was not told another (S3).
 pub const PORT_DEFAULT: u16 = 14567;
 
 /// How long a client waits unless it is told otherwise.
 pub const TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+
+/// The longest reply that a client reads unless it is told otherwise, in bytes without the
+/// header: as long as a server's frames are.
+pub const REPLY_LEN_MAX_DEFAULT: usize = FRAME_LEN_MAX_DEFAULT;
 
 /// Bytes of requests that may wait for their replies. They fit into the
 /// sockets' buffers, so that a client that only sends and a server that only
@@ -37,15 +44,18 @@ const UNANSWERED_LEN_MAX: usize = 16 << 10;
 
 /// A connection to a server.
 ///
-/// One request at a time, or many in a [`pipeline`](Self::pipeline). After an
+/// One request at a time, or many in a [`pipeline`](Self::pipeline). Each call has a
+/// deadline, however little by little a server answers: the timeout, and 1 s more for
+/// each MiB that is sent or received, to within an eighth of the timeout. After an
 /// error other than [`Error::BadRequest`] and [`Error::Unavailable`] the
 /// connection is closed, because a late reply could be taken for that of
 /// another request: connect again.
 #[derive(Debug)]
 pub struct Client {
     /// `None` after an error that left requests and replies out of step.
-    stream: Option<BufReader<TcpStream>>,
+    stream: Option<BufReader<Stream>>,
     timeout: Duration,
+    reply_len_max: usize,
 }
 
 impl Client {
@@ -57,19 +67,23 @@ impl Client {
     /// Connects to the first of the addresses that answers.
     ///
     /// `timeout`, which must not be zero, limits the wait for each address,
-    /// and later each wait for the server to take or send bytes.
+    /// and later each call; see [`Client`].
     pub fn connect_timeout(address: impl ToSocketAddrs, timeout: Duration) -> Result<Self, Error> {
-        let stream = connect_first(address, timeout).map_err(Error::Connect)?;
-        let prepare = || {
-            stream.set_nodelay(true)?;
-            stream.set_read_timeout(Some(timeout))?;
-            stream.set_write_timeout(Some(timeout))
-        };
-        prepare().map_err(Error::Connect)?;
+        let socket = connect_first(address, timeout).map_err(Error::Connect)?;
+        let stream = Stream::new(socket, timeout).map_err(Error::Connect)?;
         Ok(Self {
             stream: Some(BufReader::new(stream)),
             timeout,
+            reply_len_max: REPLY_LEN_MAX_DEFAULT,
         })
+    }
+
+    /// The client with another limit of a reply's length, in bytes without the header, in
+    /// place of [`REPLY_LEN_MAX_DEFAULT`]. What a server announces beyond it is not read:
+    /// it is an [`Error::ReplyTooLong`].
+    pub fn with_reply_len_max(mut self, reply_len_max: usize) -> Self {
+        self.reply_len_max = reply_len_max;
+        self
     }
 
     /// Stores `value` as JSON under `key`, in place of what was there.
@@ -133,7 +147,7 @@ impl Client {
         let frames = requests.iter().map(encode).collect::<Result<Vec<_>, _>>()?;
         let mut stream = self.stream.take().ok_or(Error::Disconnected)?;
         let mut replies = Vec::with_capacity(frames.len());
-        let outcome = exchange(&mut stream, frames, &mut replies);
+        let outcome = exchange(&mut stream, frames, self.reply_len_max, &mut replies);
         match outcome {
             Ok(()) => {
                 self.stream = Some(stream);
@@ -185,76 +199,12 @@ impl Pipeline<'_> {
 
     /// Sends what was added since the last run, and returns one reply for
     /// each request, in order; a refused request is a reply among the others.
+    ///
+    /// Each reply has a deadline of its own, as that of a call, from the reply before it:
+    /// a long pipeline may take its time as long as it gets on.
     pub fn run(&mut self) -> Result<Vec<Reply>, Error> {
         let requests = std::mem::take(&mut self.requests);
         self.client.run(&requests)
-    }
-}
-
-/// What kept a call from being answered.
-#[derive(Debug)]
-pub enum Error {
-    /// No address could be connected to.
-    Connect(io::Error),
-    /// The connection failed.
-    Io(io::Error),
-    /// The server did not take or send bytes within the timeout.
-    TimedOut(Duration),
-    /// The server closed the connection before it replied.
-    Closed,
-    /// An earlier error has closed the connection.
-    Disconnected,
-    /// The reply is none of this protocol.
-    Malformed(MalformedReply),
-    /// The reply does not answer the command that was sent.
-    Unfit(Reply),
-    /// The server says that the request is at fault (400).
-    BadRequest(String),
-    /// The server could not execute the request (503); again may help.
-    Unavailable(String),
-    /// The key is empty.
-    EmptyKey,
-    /// The value nests deeper than [`VALUE_DEPTH_MAX`] levels.
-    TooDeep,
-    /// The request is longer than any frame can be.
-    TooLong,
-    /// The value can't be written as JSON, or not be read as the wanted type.
-    Json(serde_json::Error),
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Connect(error) => write!(f, "can't connect: {error}"),
-            Self::Io(error) => write!(f, "the connection failed: {error}"),
-            Self::TimedOut(timeout) => write!(f, "the server did not answer within {timeout:?}"),
-            Self::Closed => f.write_str("the server closed the connection without an answer"),
-            Self::Disconnected => {
-                f.write_str("an earlier error closed this connection; connect again")
-            }
-            Self::Malformed(error) => error.fmt(f),
-            Self::Unfit(reply) => write!(f, "the reply does not fit the request: {reply:?}"),
-            Self::BadRequest(sentence) => write!(f, "the server refused the request: {sentence}"),
-            Self::Unavailable(sentence) => write!(f, "the server is unavailable: {sentence}"),
-            Self::EmptyKey => f.write_str("the key is empty; give it at least one character"),
-            Self::TooDeep => write!(f, "the value nests deeper than {VALUE_DEPTH_MAX} levels"),
-            Self::TooLong => write!(
-                f,
-                "the request is longer than a frame's {FRAME_LEN_MAX} bytes"
-            ),
-            Self::Json(error) => write!(f, "the value is not as wanted: {error}"),
-        }
-    }
-}
-
-impl error::Error for Error {
-    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        match self {
-            Self::Connect(error) | Self::Io(error) => Some(error),
-            Self::Malformed(error) => Some(error),
-            Self::Json(error) => Some(error),
-            _ => None,
-        }
     }
 }
 
@@ -304,8 +254,9 @@ fn encode(request: &Request) -> Result<Vec<u8>, Error> {
 /// Sends the frames and reads a reply to each, never leaving so many bytes
 /// unanswered that both sides could wait for each other.
 fn exchange(
-    stream: &mut BufReader<TcpStream>,
+    stream: &mut BufReader<Stream>,
     frames: Vec<Vec<u8>>,
+    reply_len_max: usize,
     replies: &mut Vec<Reply>,
 ) -> Result<(), Error> {
     let mut frames = frames.into_iter().peekable();
@@ -316,12 +267,16 @@ fn exchange(
             burst.extend_from_slice(&next);
             expected += 1;
         }
+        stream.get_mut().restart();
         if let Err(error) = stream.get_mut().write_all(&burst) {
-            return Err(refusal(stream).unwrap_or(Error::Io(error)));
+            return Err(refusal(stream, reply_len_max).unwrap_or(Error::Io(error)));
         }
         for _ in 0..expected {
-            match (read_reply(stream), replies.last()) {
-                (Ok(reply), _) => replies.push(reply),
+            match (read_reply(stream, reply_len_max), replies.last()) {
+                (Ok(reply), _) => {
+                    replies.push(reply);
+                    stream.get_mut().restart();
+                }
                 // The last word of a server that closes is its reason.
                 (Err(Error::Closed), Some(last)) => {
                     return Err(refused(last).unwrap_or(Error::Closed));
@@ -333,22 +288,26 @@ fn exchange(
     Ok(())
 }
 
-fn read_reply(stream: &mut BufReader<TcpStream>) -> Result<Reply, Error> {
-    match read_frame(stream, FRAME_LEN_MAX) {
+fn read_reply(stream: &mut BufReader<Stream>, reply_len_max: usize) -> Result<Reply, Error> {
+    match read_frame(stream, reply_len_max) {
         Ok(Some(payload)) => Reply::parse(&payload).map_err(Error::Malformed),
         Ok(None) => Err(Error::Closed),
-        Err(error) => match error.kind() {
-            ErrorKind::UnexpectedEof => Err(Error::Closed),
-            // Such as another protocol's text, whose first bytes are no length.
-            ErrorKind::InvalidData => Err(Error::Malformed(MalformedReply::new(error))),
-            _ => Err(Error::Io(error)),
-        },
+        Err(error) => Err(match error.kind() {
+            ErrorKind::UnexpectedEof => Error::Closed,
+            ErrorKind::InvalidData => match error.get_ref().and_then(|e| e.downcast_ref()) {
+                Some(&FrameError::TooLong { len, .. }) => {
+                    Error::ReplyTooLong { len, reply_len_max }
+                }
+                _ => Error::Malformed(MalformedReply::new(error)),
+            },
+            _ => Error::Io(error),
+        }),
     }
 }
 
 /// What a server said that did not want to read the request to its end.
-fn refusal(stream: &mut BufReader<TcpStream>) -> Option<Error> {
-    refused(&read_reply(stream).ok()?)
+fn refusal(stream: &mut BufReader<Stream>, reply_len_max: usize) -> Option<Error> {
+    refused(&read_reply(stream, reply_len_max).ok()?)
 }
 
 fn refused(reply: &Reply) -> Option<Error> {
@@ -357,8 +316,4 @@ fn refused(reply: &Reply) -> Option<Error> {
         Reply::Unavailable(sentence) => Some(Error::Unavailable(sentence.clone())),
         _ => None,
     }
-}
-
-fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }

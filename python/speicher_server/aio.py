@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Type, Union
 
 from . import protocol
 from .aio_connection import AsyncConnection
-from .connection import HOST_DEFAULT, PORT_DEFAULT, TIMEOUT_DEFAULT
+from .connection import HOST_DEFAULT, PORT_DEFAULT, REPLY_MAX_DEFAULT, TIMEOUT_DEFAULT
 from .exceptions import ClientError, ConnectionError, MalformedReply, SpeicherError
 from .pipeline import Batch, conclude
 
@@ -21,7 +21,8 @@ class AsyncSpeicher:
     ...     await client.get('foo')
     'bar'
 
-    Arguments, results and errors are the same. Any number of tasks of one
+    Arguments, results and errors are the same. The time of a call begins when
+    its turn comes. Any number of tasks of one
     event loop may use a client; their calls take turns on its connection. A
     call that is cancelled closes it, and the next call connects again. A call
     from another event loop connects anew, for that loop.
@@ -31,10 +32,11 @@ class AsyncSpeicher:
     _prepare_key = staticmethod(protocol.prepare_key)
 
     def __init__(self, host: Union[str, bytes, None] = None, port: Optional[int] = None,
-                 timeout: Optional[float] = None) -> None:
+                 timeout: Optional[float] = None, reply_max: Optional[int] = None) -> None:
         self.host = protocol.native(host or HOST_DEFAULT)
         self.port = port or PORT_DEFAULT
         self.timeout = timeout or TIMEOUT_DEFAULT
+        self.reply_max = reply_max or REPLY_MAX_DEFAULT
         self._connection: Optional[AsyncConnection] = None
         # Of the loop that makes calls; the first call finds out which.
         self._loop: Optional[asyncio.AbstractEventLoop] = None
@@ -138,7 +140,7 @@ class AsyncSpeicher:
             raise ConnectionError('The server sent a reply that nobody had asked for.')
         if self._connection is None:
             self._connection = await AsyncConnection.open(
-                self.host, self.port, self.timeout)
+                self.host, self.port, self.timeout, self.reply_max)
         return self._connection
 
     def _disconnect(self) -> None:

@@ -3,6 +3,7 @@ import asyncio
 from typing import Any, Optional
 
 from . import protocol
+from .connection import BYTES_PER_SECOND
 from .exceptions import ConnectionError
 
 #: Bytes that are received before anybody waits for them.
@@ -16,8 +17,13 @@ class AsyncConnection(asyncio.Protocol):
     forgets those that came before an error.
     """
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float, reply_max: int) -> None:
         self._timeout = timeout
+        self._reply_max = reply_max
+        # Bytes of the whole connection, and as many as they were when the
+        # deadline began to run.
+        self._received_count = self._written_count = self._moved_before = 0
+        self._begun = 0.0
         self._received = bytearray()
         self._is_over = False
         self._is_paused = False
@@ -27,10 +33,11 @@ class AsyncConnection(asyncio.Protocol):
         self._closed = asyncio.get_running_loop().create_future()
 
     @classmethod
-    async def open(cls, host: str, port: int, timeout: float) -> 'AsyncConnection':
+    async def open(cls, host: str, port: int, timeout: float,
+                   reply_max: int) -> 'AsyncConnection':
         """Connects to the first of the host's addresses that answers."""
         opening = asyncio.ensure_future(asyncio.get_running_loop().create_connection(
-            lambda: cls(timeout), host, port))
+            lambda: cls(timeout, reply_max), host, port))
         try:
             # Not wait_for, which before 3.12 forgets a cancellation that comes
             # as the connection does.
@@ -57,16 +64,25 @@ class AsyncConnection(asyncio.Protocol):
         return self._is_over or bool(self._received)
 
     def write(self, packets: bytes) -> None:
-        """Sends the packets; what the server does not take yet is kept."""
+        """Sends the packets; what the server does not take yet is kept.
+
+        The deadline of the first reply runs from now.
+        """
+        self._restart()
+        self._written_count += len(packets)
         self._transport.write(packets)
 
     async def read(self) -> Any:
-        """The next reply, if no wait for a part of it exceeds the timeout."""
+        """The next reply, by its deadline; that of the one after it runs then."""
         length = protocol.HEADER.unpack(await self._take(protocol.HEADER.size))[0]
         if length <= 0:
             raise ConnectionError(f'The server announced a reply of {length} bytes; '
                                   'no reply is that short.')
-        return protocol.decode(await self._take(length))
+        if length > self._reply_max:
+            raise ConnectionError(protocol.too_long(length, self._reply_max))
+        payload = await self._take(length)
+        self._restart()
+        return protocol.decode(payload)
 
     def close(self) -> None:
         """Closes at once; replies to come are lost."""
@@ -107,20 +123,31 @@ class AsyncConnection(asyncio.Protocol):
             self._timer.cancel()
             self._waiter = None
 
-    def _watch(self) -> None:
-        """Gives up when the timeout passes, and no byte with it."""
-        # A timer is cheaper than wait_for, which makes a task for each call.
-        unsent = self._transport.get_write_buffer_size()
-        self._timer = asyncio.get_running_loop().call_later(
-            self._timeout, self._give_up, unsent)
+    def _restart(self) -> None:
+        self._begun = asyncio.get_running_loop().time()
+        self._moved_before = self._moved()
 
-    def _give_up(self, unsent: int) -> None:
-        if self._transport.get_write_buffer_size() < unsent:
-            # It takes what is sent, so it is not silent.
+    def _moved(self) -> int:
+        return (self._received_count + self._written_count
+                - self._transport.get_write_buffer_size())
+
+    def _deadline(self) -> float:
+        moved = self._moved() - self._moved_before
+        return self._begun + self._timeout + moved / BYTES_PER_SECOND
+
+    def _watch(self) -> None:
+        """Gives up at the deadline."""
+        # A timer is cheaper than wait_for, which makes a task for each call.
+        self._timer = asyncio.get_running_loop().call_at(self._deadline(), self._give_up)
+
+    def _give_up(self) -> None:
+        if asyncio.get_running_loop().time() < self._deadline():
+            # Bytes that moved meanwhile have put it off.
             self._watch()
         elif self._waiter is not None and not self._waiter.done():
             self._waiter.set_exception(ConnectionError(
-                f'The server let {self._timeout} s pass without a reply.'))
+                f'The server let {self._timeout} s pass without a reply; '
+                'timeout allows more.'))
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -132,6 +159,7 @@ class AsyncConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += data
+        self._received_count += len(data)
         if self._waiter is None and len(self._received) >= _AHEAD_LEN_MAX:
             self._is_paused = True
             self._transport.pause_reading()

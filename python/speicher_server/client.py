@@ -20,9 +20,13 @@ class Speicher(object):
     ...     client.get('foo')
     'bar'
 
-    ``timeout`` is in seconds, and limits each wait for the server: to accept
-    the connection, to take bytes and to send some. ``None`` means localhost,
-    14567 and 10 s; so do an empty host and 0.
+    ``timeout`` is in seconds, and limits how long the server takes to accept
+    the connection, and then each call as a whole, however little by little it
+    is answered. A call may take 1 s more for each MiB that is sent or received,
+    and an eighth of the timeout; each reply of a pipeline has as long as a call.
+    ``reply_max`` is the longest reply that is read, in bytes: nothing is read,
+    nor allocated, for one that is announced to be longer. ``None`` means
+    localhost, 14567, 10 s and 64 MiB; so do an empty host and 0.
 
     Keys are text, or bytes in UTF-8, and not empty: ``ValueError`` and
     ``TypeError`` say so before anything is sent. Values are whatever ``json``
@@ -42,9 +46,9 @@ class Speicher(object):
     # For subclasses to replace.
     _prepare_key = staticmethod(protocol.prepare_key)
 
-    def __init__(self, host=None, port=None, timeout=None):
-        # type: (Union[str, bytes, None], Optional[int], Optional[float]) -> None
-        self._conn = Connection(host, port, timeout)
+    def __init__(self, host=None, port=None, timeout=None, reply_max=None):
+        # type: (Union[str, bytes, None], Optional[int], Optional[float], Optional[int]) -> None
+        self._conn = Connection(host, port, timeout, reply_max)
 
     def set(self, key, value):
         # type: (Key, Any) -> None
@@ -113,7 +117,8 @@ class Speicher(object):
         except ConnectionError as error:
             raise protocol.refusal(error.reply) or error
         try:
-            return protocol.check(self._conn.read())
+            # By the deadline of the whole call.
+            return protocol.check(self._conn._read())
         except BaseException as error:
             # Also after a clean 400 or 503: some of them are a server's last
             # word, and whether it closes is not known yet.

@@ -1,13 +1,14 @@
 """A connection: frames out, frames in, and no frame taken for another's."""
 import errno
 import socket
+import time
 
 from . import protocol
 from .exceptions import ConnectionError, SpeicherError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, Optional, Union
+    from typing import Any, Callable, Optional, Union
 
 #: How a frame's length is written; see the module ``struct``.
 LENGTH_FORMAT = '!i'
@@ -22,6 +23,21 @@ HOST_DEFAULT = 'localhost'
 PORT_DEFAULT = 14567
 TIMEOUT_DEFAULT = 10.0
 
+#: Longest reply that is read, in bytes without the header: as long as a
+#: server's frames are unless it is told otherwise.
+REPLY_MAX_DEFAULT = 64 << 20
+
+#: Bytes that get a call a second more, whether sent or received: what moves so
+#: fast is no silent server, and what moves slower is not waited for.
+BYTES_PER_SECOND = float(1 << 20)
+
+#: A wait may overstay the deadline by this part of the timeout: to set the
+#: socket's own timeout each time would cost more than a short wait.
+_SLACK = 8
+
+#: 2.7 has only the clock that people set.
+_now = getattr(time, 'monotonic', time.time)  # type: Callable[[], float]
+
 
 class Connection(object):
     """A TCP connection that sends objects as JSON in frames, and reads them.
@@ -30,8 +46,11 @@ class Connection(object):
     late reply could be taken for that of another request; the next ``send``
     connects again. Replies come in the order of the requests.
 
-    ``timeout`` is in seconds, and limits each wait for the server: to accept
-    the connection, to take bytes and to send some.
+    ``timeout`` is in seconds, and limits how long the server takes to accept
+    the connection, and then each ``send`` and each ``read`` as a whole; either
+    may take 1 s more for each MiB that moves. ``reply_max`` is the longest
+    reply that is read, in bytes; nothing is read, nor allocated, for one that
+    is announced to be longer. ``None`` and 0 mean 10 s and 64 MiB.
     """
 
     length_size = protocol.HEADER.size
@@ -41,12 +60,14 @@ class Connection(object):
     _decode_packet = staticmethod(protocol.decode)
     _encode_packet = staticmethod(protocol.encode)
 
-    def __init__(self, host=None, port=None, timeout=None):
-        # type: (Union[str, bytes, None], Optional[int], Optional[float]) -> None
+    def __init__(self, host=None, port=None, timeout=None, reply_max=None):
+        # type: (Union[str, bytes, None], Optional[int], Optional[float], Optional[int]) -> None
         self._sock = None  # type: Optional[socket.socket]
         self.host = protocol.native(host or HOST_DEFAULT)
         self.port = port or PORT_DEFAULT
         self.timeout = timeout or TIMEOUT_DEFAULT
+        self.reply_max = reply_max or REPLY_MAX_DEFAULT
+        self._restart()
         self._forget()
 
     def _forget(self):
@@ -77,6 +98,8 @@ class Connection(object):
             raise ConnectionError(
                 "Can't connect to {0} port {1} ({2}); is a server running there?"
                 .format(self.host, self.port, error))
+        timeout = self._sock.gettimeout()
+        self._sock_timeout = float('inf') if timeout is None else timeout
 
     def disconnect(self):
         # type: () -> None
@@ -109,6 +132,12 @@ class Connection(object):
 
         Raises ``ConnectionError`` and ``MalformedReply``.
         """
+        self._restart()
+        return self._read()
+
+    def _read(self):
+        # type: () -> Any
+        """As :meth:`read`, by the deadline that runs already."""
         if self._sock is None:
             raise ConnectionError('There is no connection to read from; send first.')
         try:
@@ -123,16 +152,31 @@ class Connection(object):
             self.disconnect()
         return reply
 
+    def _restart(self):
+        # type: () -> None
+        """The deadline runs from now."""
+        self._begun = _now()
+        self._moved = 0  # bytes since then
+
+    def _limit_wait(self):
+        # type: () -> None
+        """Has the socket's next wait end by the deadline."""
+        assert self._sock is not None
+        left = self._begun + self.timeout + self._moved / BYTES_PER_SECOND - _now()
+        if left <= 0:
+            raise socket.timeout('timed out')
+        if not left / 2 <= self._sock_timeout <= left + self.timeout / float(_SLACK):
+            self._sock.settimeout(left)
+            self._sock_timeout = left
+
     def _write(self, packets, count):
         # type: (bytes, int) -> None
-        """Sends so many packets at once."""
+        """Sends so many packets at once; the deadline runs from now."""
         if self._sock is None:
             self.connect()
-        assert self._sock is not None
+        self._restart()
         try:
-            # In parts, because on 3 a timeout is that of all of one call.
-            for start in range(0, len(packets), MAX_READ_LENGTH):
-                self._sock.sendall(packets[start:start + MAX_READ_LENGTH])
+            self._send_all(packets)
         except BaseException as error:
             try:
                 reply = self._last_word(error)
@@ -141,6 +185,32 @@ class Connection(object):
             self._raise_as_ours('writing to', error, reply)
             raise
         self._unanswered += count
+
+    def _send_all(self, packets):
+        # type: (bytes) -> None
+        # Not with sendall, which on 2.7 gives each of its waits the whole timeout.
+        rest = packets  # type: Any
+        if len(packets) > MAX_READ_LENGTH:
+            rest = memoryview(packets)
+        while rest:
+            sent = self._wait_for('send', rest[:MAX_READ_LENGTH])
+            self._moved += sent
+            rest = rest[sent:]
+
+    def _wait_for(self, method, argument):
+        # type: (str, Any) -> Any
+        """Calls the socket's method until the deadline."""
+        assert self._sock is not None
+        while True:
+            self._limit_wait()
+            try:
+                return getattr(self._sock, method)(argument)
+            except socket.timeout:
+                pass  # Bytes that moved meanwhile may have put the deadline off.
+            except EnvironmentError as error:
+                # Python 3 goes on by itself after a signal.
+                if error.errno != errno.EINTR:
+                    raise
 
     def _last_word(self, error):
         # type: (BaseException) -> Any
@@ -158,8 +228,8 @@ class Connection(object):
         # type: (str, BaseException, Any) -> None
         """Raises what a socket raised as a ``ConnectionError``."""
         if isinstance(error, socket.timeout):
-            raise ConnectionError('The server let {0} s pass while {1} it.'
-                                  .format(self.timeout, doing))
+            raise ConnectionError('The server let {0} s pass while {1} it; '
+                                  'timeout allows more.'.format(self.timeout, doing))
         if isinstance(error, EnvironmentError) and not isinstance(error, SpeicherError):
             raise ConnectionError('The connection broke while {0} the server: {1}.'
                                   .format(doing, error), reply=reply)
@@ -175,6 +245,8 @@ class Connection(object):
         if length <= 0:
             raise ConnectionError('The server announced a reply of {0} bytes; no '
                                   'reply is that short.'.format(length))
+        if length > self.reply_max:
+            raise ConnectionError(protocol.too_long(length, self.reply_max))
         end = self._at = start + length
         payload = self._buffer[start:end]
         if end >= len(self._buffer):
@@ -201,16 +273,8 @@ class Connection(object):
     def _recv_msg(self, length):
         # type: (int) -> bytes
         """At least one byte, and at most so many."""
-        assert self._sock is not None
-        while True:
-            try:
-                msg = self._sock.recv(length)
-            except EnvironmentError as error:
-                # Python 3 goes on by itself after a signal.
-                if error.errno != errno.EINTR:
-                    raise
-            else:
-                break
+        msg = self._wait_for('recv', length)  # type: bytes
         if not msg:
             raise ConnectionError('The server closed the connection without a reply.')
+        self._moved += len(msg)
         return msg

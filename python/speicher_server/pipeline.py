@@ -106,6 +106,9 @@ class Pipeline(Batch):
         If there were errors, the first is raised when all replies are there.
         Its ``results`` has what the requests came to, errors among them; when
         the connection broke, those that were answered.
+
+        Each reply has as long as a call, from the reply before it: a long
+        pipeline may take its time as long as it gets on.
         """
         requests = self._take()
         replies = []  # type: List[Any]
@@ -113,7 +116,8 @@ class Pipeline(Batch):
             for packets, count in protocol.bursts(packet for _, _, packet in requests):
                 self._conn._write(packets, count)
                 for _ in range(count):
-                    replies.append(self._conn.read())
+                    replies.append(self._conn._read())
+                    self._conn._restart()
             return conclude(requests, replies)
         except BaseException as error:
             self._conn.disconnect()

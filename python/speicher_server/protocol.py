@@ -115,6 +115,14 @@ def frame(payload, header=HEADER):
     return header.pack(len(payload)) + payload
 
 
+def too_long(length, reply_max):
+    # type: (int, int) -> str
+    """What is said of a reply that is announced to be longer than the limit."""
+    return ('The server announced a reply of {0} bytes, over the limit of {1}; if '
+            'it is a speicher server, allow more with reply_max.'
+            .format(length, reply_max))
+
+
 def _refuse_constant(name):
     # type: (str) -> None
     raise ValueError('{0} is not JSON'.format(name))

@@ -5,10 +5,13 @@
 //! asked less. An *open* loop sends when a schedule says so, and latency counts
 //! from that time: what a slow server makes others wait is seen.
 
+mod blocking;
 mod connection;
+mod decoder;
 mod driver;
 mod fill;
 mod idle;
+mod limits;
 mod load;
 mod reply;
 mod run;
@@ -31,11 +34,13 @@ use super::process::ServerMeter;
 use super::workload::{Values, Written};
 use connection::Connection;
 use driver::Driver;
+use limits::CONNECT_TIMEOUT;
 use run::{PROGRESS_INTERVAL, Run};
 use window::Window;
 
 pub(super) use idle::Idle;
-pub use load::{CONNECTIONS_MAX, LATE_AFTER, Length, Load, PIPELINE_MAX, REPLY_TIMEOUT};
+pub use limits::REPLY_TIMEOUT;
+pub use load::{CONNECTIONS_MAX, LATE_AFTER, Length, Load, PIPELINE_MAX};
 
 /// What can be told while it runs.
 pub enum Progress<'a> {
@@ -57,7 +62,7 @@ pub enum Progress<'a> {
 }
 
 /// Runs the load. `stop` ends it early, with what is done so far; `progress`
-/// hears about it four times a second.
+/// hears about it four times a second. It takes [`Load::time_max`] at most.
 ///
 /// Fails with a sentence when no connection can be made, or the keys can't be
 /// set, unless it is stopped meanwhile: then the measurement is an empty one.
@@ -72,7 +77,7 @@ pub fn run(
     let mut ignore = |_: Progress<'_>| {};
     let is_live = progress.is_some();
     let progress = progress.unwrap_or(&mut ignore);
-    if (load.fill || load.verify) && load.protocol.has_entries() {
+    if load.fills() {
         progress(Progress::Filling);
         match fill::fill(load, &values, written.as_ref(), stop) {
             // Who stopped it may have stopped the server too.
@@ -151,7 +156,7 @@ impl Run<'_> {
 
     fn nobody_there(&self) -> String {
         let address = self.load.address;
-        match std::net::TcpStream::connect_timeout(&address, REPLY_TIMEOUT) {
+        match std::net::TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
             Ok(_) => format!("{address} takes no connection; is it at its limit?"),
             Err(error) => format!(
                 "can't connect to {address} ({error}); is a server running there? \

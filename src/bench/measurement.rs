@@ -45,7 +45,8 @@ pub enum ErrorKind {
     BadRequest,
     /// The server said that it can't (503).
     Unavailable,
-    /// The reply was not what the protocol allows, or not to that request.
+    /// The reply was not what the protocol allows, or not to that request, or longer than
+    /// what is kept of one.
     Malformed,
     /// With verification: a value that nobody wrote under its key.
     WrongValue,
@@ -230,7 +231,8 @@ pub struct Measurement {
     pub generator: GeneratorUse,
     /// What the server used, if its process is known.
     pub server: Option<ServerUse>,
-    /// When the server stopped answering: a sentence.
+    /// When the server stopped answering, or that it was too slow for the requests: a
+    /// sentence.
     pub stopped_answering: Option<String>,
     /// Whether it was ended early by who started it.
     pub interrupted: bool,

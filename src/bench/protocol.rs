@@ -164,6 +164,20 @@ mod tests {
         }
     }
 
+    /// Before the value stands much that could be its begin.
+    #[test]
+    fn a_value_is_found_in_linear_time_and_where_it_stands() {
+        let value = format!("\"{}\"", "v".repeat(1 << 20));
+        let other = format!("\"{}w\"", "v".repeat(1 << 20));
+        let json = format!("{{\"other\": {other}, \"value\": {value}, \"status_code\": 200}}");
+        let header = u32::try_from(json.len()).expect("short").to_be_bytes();
+        let bytes = [&header, json.as_bytes()].concat();
+        match Protocol::Speicher.scan(&bytes) {
+            Ok(Scan::Reply { value: range, .. }) => assert_eq!(&bytes[range], value.as_bytes()),
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// The replies of Redis and memcached, from their documentation.
     #[test]
     fn replies_of_redis_and_memcached_are_understood_in_any_pieces() {

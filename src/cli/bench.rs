@@ -20,9 +20,9 @@ use speicher::bench::protocol::Protocol;
 use speicher::bench::server::{Budget, CommandLine, Server, check_pid, has_port};
 use speicher::bench::workload::{Distribution, ValueSizes, Workload};
 
+use super::output::{report_error, show};
 use super::signals::stop_flag;
-use super::units::{parse_duration, parse_timeout};
-use super::{report_error, show};
+use super::units::{parse_duration, parse_timeout, shown_duration};
 use options::{
     parse_connections, parse_count, parse_keys, parse_percent, parse_pipeline, parse_rate,
     parse_threads, parse_value_sizes,
@@ -49,6 +49,10 @@ const EXIT_INTERRUPTED: u8 = 130;
             and the next when all are answered; its latencies at full load say how long the\n\
             queue is. An open loop sends at a rate, whatever the server does, and counts\n\
             latency from when a request was due. docs/benchmarking.md has the rest.\n\
+            A run ends by itself, whatever the server does: to connect may take 10 s and 1 s\n\
+            for each 1,000 connections, to set every key 10 s and 1 s for each 1,000 keys and\n\
+            each MiB of values, the last replies 10 s. After 5 s without a reply it is over. Of a\n\
+            reply, as much is kept as the longest value has, and 1 MiB.\n\
             Times are seconds, or written 500ms, 30s or 5m; sizes are bytes, or 16K or 1M.",
     error_code(0, "measured"),
     error_code(1, "measured, with errors, wrong values or lost replies"),
@@ -82,7 +86,8 @@ pub(crate) struct Bench {
     #[argh(option, from_str_fn(parse_timeout))]
     duration: Option<Duration>,
 
-    /// how many requests to measure, in place of --duration
+    /// how many requests to measure, in place of --duration; for 1 min at most,
+    /// and 1 s for each 100, or twice the time that --rate takes
     #[argh(option, from_str_fn(parse_count))]
     requests: Option<u64>,
 
@@ -174,6 +179,8 @@ impl Bench {
         };
         let load = self.as_load(address, server.as_ref());
         let mut display = Display::new(&load);
+        let time_max = shown_duration(load.time_max());
+        display.keep(&format!("this takes at most {time_max}; Ctrl-C ends it"));
         let measurement = generator::run(&load, &stop, Some(&mut |told| display.tell(told)))?;
         display.clear();
         drop(server);
@@ -314,6 +321,14 @@ impl Display {
                     self.say(&format!("{:.0} s: {figures}", elapsed.as_secs_f64()));
                 }
             }
+        }
+    }
+
+    /// Says what is to stay on a terminal too.
+    fn keep(&self, words: &str) {
+        match self.is_terminal {
+            true => self.bar.println(words),
+            false => self.say(words),
         }
     }
 

@@ -14,8 +14,8 @@ use speicher::bench::compare::{self, Comparison, Pinning, Status};
 use speicher::bench::{generator, report};
 
 use super::bench::cannot_write;
+use super::output::{report_error, show};
 use super::signals::stop_flag;
-use super::{report_error, show};
 
 /// Put the same loads on several servers in interleaved rounds, and say what
 /// differs.
@@ -32,7 +32,9 @@ use super::{report_error, show};
             NAME=PROTOCOL:COMMAND, where the command says {{port}} and may say {{connections}}\n\
             and {{cores}}; NAME=PROTOCOL@HOST:PORT for one that runs, which is filled with\n\
             keys; or one of threads, tokio, epoll, echo-threads, echo-epoll, redis and\n\
-            memcached. docs/benchmarking.md says what is measured, and how to read it.",
+            memcached. A load ends 10 s after its time at the latest, to set N keys may take 10 s\n\
+            and 1 s for each 1,000 keys and each MiB of values, to check that a target is right\n\
+            1 min; one that fails three times is not asked any more. docs/benchmarking.md says what is measured, and how to read it.",
     error_code(0, "compared"),
     error_code(
         1,

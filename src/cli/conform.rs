@@ -15,8 +15,8 @@ use speicher::conformance::{
     run_client,
 };
 
-use super::report_error;
-use super::units::parse_timeout;
+use super::output::report_error;
+use super::units::{parse_timeout, shown_duration};
 use output::{Line, Lines, list};
 
 /// A MUST or CLIENT case fails.
@@ -38,9 +38,10 @@ const EXIT_INTERRUPTED: i32 = 130;
                \x20 {command_name} --client 'python3 client.py {{port}} {{timeout}}'",
     note = "The cases store entries and remove all that is stored, so a server that runs\n\
             is only tried with --yes, or after a question on a terminal. Cases that stop\n\
-            and start the server need --spawn. docs/conformance.md tells more.",
+            and start the server need --spawn. A server that lets the time pass in three cases,\n\
+            and then does not answer a plain GET, is given up. docs/conformance.md tells more.",
     error_code(0, "every MUST and CLIENT case passes"),
-    error_code(1, "one does not"),
+    error_code(1, "one does not, or the run ended early"),
     error_code(2, "the server can't be reached, or the command line is wrong"),
     error_code(130, "ended by a signal, with all that it had started")
 )]
@@ -104,6 +105,15 @@ pub(crate) struct Conform {
         from_str_fn(parse_timeout)
     )]
     frame_timeout: Duration,
+
+    /// how long all cases may take, beside what a server takes to start and to
+    /// end; those that are not done by then are not run (10m)
+    #[argh(
+        option,
+        default = "Options::default().run_timeout",
+        from_str_fn(parse_timeout)
+    )]
+    run_timeout: Duration,
 }
 
 impl Conform {
@@ -124,6 +134,7 @@ impl Conform {
         let options = Options {
             timeout: self.timeout,
             frame_timeout: self.frame_timeout,
+            run_timeout: self.run_timeout,
             known_failing: self.known_failing()?,
         };
         let report = match &self.client {
@@ -153,6 +164,7 @@ impl Conform {
         }
         let subject = self.subject()?;
         self.permit(&subject)?;
+        self.say_limit();
         let mut lines = Lines::new(self.format, cases.len());
         let report = run(&subject, &cases, options, &mut |case, record| {
             lines.tell(case.id, record)
@@ -169,11 +181,17 @@ impl Conform {
             return list(cases.iter().map(|case| Line::of_client(case)));
         }
         require_port(command)?;
+        self.say_limit();
         let mut lines = Lines::new(self.format, cases.len());
         let report = run_client(command, &cases, options, &mut |case, record| {
             lines.tell(case.id, record)
         });
         lines.finish(report.map_err(|unreachable| unreachable.to_string())?)
+    }
+
+    fn say_limit(&self) {
+        let time_max = shown_duration(self.run_timeout);
+        eprintln!("speicher: this takes at most {time_max}; --run-timeout says how long");
     }
 
     fn subject(&self) -> Result<Subject, String> {

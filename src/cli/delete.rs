@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use argh::FromArgs;
 
+use super::arguments::positional;
+use super::output::{EXIT_ABSENT, report_error};
+use super::printable::sentence;
 use super::target::Target;
 use super::units::{parse_port, parse_timeout};
-use super::{EXIT_ABSENT, positional, report_error};
 
 /// Remove the value under a key.
 #[derive(FromArgs)]
@@ -31,7 +33,8 @@ pub(crate) struct Delete {
     #[argh(option, from_str_fn(parse_port))]
     port: Option<u16>,
 
-    /// how long to wait for the server (10s)
+    /// how long the server may take to accept the connection, and then for the
+    /// call; 1 s more for each MiB that is sent or received (10s)
     #[argh(option, from_str_fn(parse_timeout))]
     timeout: Option<Duration>,
 }
@@ -51,9 +54,6 @@ impl Delete {
             port: self.port,
             timeout: self.timeout,
         };
-        target
-            .connect()?
-            .delete(&self.key)
-            .map_err(|error| error.to_string())
+        target.connect()?.delete(&self.key).map_err(sentence)
     }
 }

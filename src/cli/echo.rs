@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use argh::FromArgs;
 use speicher::bench::echo::{EchoModel, serve};
 
-use super::report_error;
+use super::output::report_error;
 use super::units::parse_port;
 
 /// Run a server that returns every byte unread, until a signal ends it: the

@@ -1,14 +1,18 @@
 //! `speicher get KEY`: prints a value.
 
+use std::io::{IsTerminal, stdout};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use argh::FromArgs;
 use serde_json::value::RawValue;
+use speicher::client::REPLY_LEN_MAX_DEFAULT;
 
+use super::arguments::positional;
+use super::output::{EXIT_ABSENT, report_error, show};
+use super::printable::{json_for_terminal, sentence};
 use super::target::Target;
-use super::units::{parse_port, parse_timeout};
-use super::{EXIT_ABSENT, positional, report_error, show};
+use super::units::{parse_port, parse_size, parse_timeout};
 
 /// Print the JSON text of the value under a key.
 #[derive(FromArgs)]
@@ -32,14 +36,21 @@ pub(crate) struct Get {
     #[argh(option, from_str_fn(parse_port))]
     port: Option<u16>,
 
-    /// how long to wait for the server (10s)
+    /// how long the server may take to accept the connection, and then for the
+    /// call; 1 s more for each MiB that is sent or received (10s)
     #[argh(option, from_str_fn(parse_timeout))]
     timeout: Option<Duration>,
+
+    /// longest reply that is read, in bytes or written 64M or 1G (64M)
+    #[argh(option, default = "REPLY_LEN_MAX_DEFAULT", from_str_fn(parse_size))]
+    reply_max: usize,
 }
 
 impl Get {
     pub(crate) fn run(self) -> ExitCode {
         match self.get() {
+            // A program that reads it gets the bytes as they are.
+            Ok(Some(value)) if stdout().is_terminal() => show(&json_for_terminal(value.get())),
             Ok(Some(value)) => show(value.get()),
             Ok(None) => ExitCode::from(EXIT_ABSENT),
             Err(sentence) => report_error(sentence),
@@ -54,7 +65,8 @@ impl Get {
         };
         target
             .connect()?
+            .with_reply_len_max(self.reply_max)
             .get(&self.key)
-            .map_err(|error| error.to_string())
+            .map_err(sentence)
     }
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use argh::FromArgs;
 
-use super::report_error;
+use super::output::report_error;
+use super::printable::sentence;
 use super::target::Target;
 use super::units::{parse_port, parse_timeout};
 
@@ -26,7 +27,8 @@ pub(crate) struct Reset {
     #[argh(option, from_str_fn(parse_port))]
     port: Option<u16>,
 
-    /// how long to wait for the server (10s)
+    /// how long the server may take to accept the connection, and then for the
+    /// call; 1 s more for each MiB that is sent or received (10s)
     #[argh(option, from_str_fn(parse_timeout))]
     timeout: Option<Duration>,
 }
@@ -45,6 +47,6 @@ impl Reset {
             port: self.port,
             timeout: self.timeout,
         };
-        target.connect()?.reset().map_err(|error| error.to_string())
+        target.connect()?.reset().map_err(sentence)
     }
 }

@@ -10,7 +10,7 @@ use speicher::client::PORT_DEFAULT;
 use speicher::protocol::frame::FRAME_LEN_MAX;
 use speicher::server::{self, Config, Model, Shutdown, WORKERS_MAX};
 
-use super::report_error;
+use super::output::report_error;
 use super::signals::stop_on_signal;
 use super::units::{parse_duration, parse_port, parse_size, parse_timeout};
 

@@ -7,9 +7,11 @@ use std::time::Duration;
 use argh::FromArgs;
 use serde_json::value::RawValue;
 
+use super::arguments::positional;
+use super::output::report_error;
+use super::printable::sentence;
 use super::target::Target;
 use super::units::{parse_port, parse_timeout};
-use super::{positional, report_error};
 
 /// Store a JSON value under a key, in place of what was there.
 #[derive(FromArgs)]
@@ -39,7 +41,8 @@ pub(crate) struct Set {
     #[argh(option, from_str_fn(parse_port))]
     port: Option<u16>,
 
-    /// how long to wait for the server (10s)
+    /// how long the server may take to accept the connection, and then for the
+    /// call; 1 s more for each MiB that is sent or received (10s)
     #[argh(option, from_str_fn(parse_timeout))]
     timeout: Option<Duration>,
 }
@@ -59,10 +62,7 @@ impl Set {
             port: self.port,
             timeout: self.timeout,
         };
-        target
-            .connect()?
-            .set(&self.key, &value)
-            .map_err(|error| error.to_string())
+        target.connect()?.set(&self.key, &value).map_err(sentence)
     }
 }
 

@@ -56,9 +56,35 @@ pub(super) fn parse_timeout(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// A time for people, rounded up to whole seconds.
+#[cfg(any(feature = "bench", feature = "conformance"))]
+pub(super) fn shown_duration(time: Duration) -> String {
+    let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+    let (minutes, seconds) = (seconds / 60, seconds % 60);
+    match (minutes / 60, minutes % 60, seconds) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, 0) => format!("{minutes} min"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(any(feature = "bench", feature = "conformance"))]
+    #[test]
+    fn times_are_shown_in_one_or_two_units() {
+        for (millis, shown) in [
+            (1_500, "2 s"),
+            (60_000, "1 min"),
+            (163_000, "2 min 43 s"),
+            (7_260_000, "2 h 1 min"),
+        ] {
+            assert_eq!(shown_duration(Duration::from_millis(millis)), shown);
+        }
+    }
 
     #[test]
     fn sizes_are_powers_of_1024() {

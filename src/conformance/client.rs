@@ -40,7 +40,8 @@ pub fn client_cases() -> &'static [ClientCase] {
 /// and `{timeout}` by the seconds that it is to wait at most.
 ///
 /// Tells `progress` of each case when it begins, with `None`, and when it has
-/// ended. Fails when no port can be had or no command be started.
+/// ended. Those that have not begun when the time of the run is over are recorded as skipped.
+/// Fails when no port can be had or no command be started.
 pub fn run_client(
     command: &str,
     cases: &[&'static ClientCase],
@@ -49,7 +50,15 @@ pub fn run_client(
 ) -> Result<Report, Unreachable> {
     let begun = Instant::now();
     let mut records = Vec::new();
+    let mut ended_early = None;
     for &case in cases {
+        if begun.elapsed() >= options.run_timeout {
+            let cause = ended_early.get_or_insert_with(|| options.over_time());
+            let mut not_run = record(case, options);
+            not_run.remark.clone_from(cause);
+            records.push(not_run);
+            continue;
+        }
         progress(case, None);
         let record = attempt(case, command, options)?;
         progress(case, Some(&record));
@@ -63,6 +72,7 @@ pub fn run_client(
             command.replace('\'', r"'\''")
         ),
         records,
+        ended_early,
         took: begun.elapsed(),
     })
 }
@@ -75,11 +85,15 @@ fn attempt(
     let begun = Instant::now();
     let transcript = Transcript::new();
     let outcome = script::play(&case.steps, command, options.timeout, &transcript)?;
-    let is_known = options.known_failing.contains(case.id);
-    let mut record = Record::skipped(case.id, case.level, &case.clauses, case.claim, is_known);
+    let mut record = record(case, options);
     record.took = begun.elapsed();
     record.judge(outcome.map(|()| String::new()), &transcript);
     Ok(record)
+}
+
+fn record(case: &'static ClientCase, options: &Options) -> Record {
+    let is_known = options.known_failing.contains(case.id);
+    Record::skipped(case.id, case.level, &case.clauses, case.claim, is_known)
 }
 
 static CASES: LazyLock<Vec<ClientCase>> = LazyLock::new(|| {

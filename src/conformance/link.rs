@@ -3,9 +3,12 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::answer::Answer;
@@ -18,6 +21,9 @@ const INBOX_LEN_MAX: usize = 128 << 20;
 
 /// Bytes asked of the socket at once.
 const READ_LEN: usize = 64 << 10;
+
+/// How often to look whether the wait is still wanted.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A connection that never waits beyond its case's deadline.
 ///
@@ -32,6 +38,8 @@ pub(crate) struct Link {
     end: Option<End>,
     /// Whether the peer takes no more bytes.
     is_deaf: bool,
+    /// Raised when nobody needs the outcome any more.
+    cancelled: Option<Arc<AtomicBool>>,
 }
 
 /// How the server ended its side.
@@ -79,7 +87,14 @@ impl Link {
             inbox: Vec::new(),
             end: None,
             is_deaf: false,
+            cancelled: None,
         })
+    }
+
+    /// The link, which gives up at once when the flag is raised.
+    pub(crate) fn cancelled_by(mut self, flag: &Arc<AtomicBool>) -> Self {
+        self.cancelled = Some(Arc::clone(flag));
+        self
     }
 
     /// Moves the deadline, for a case that waits for less than all its time.
@@ -289,14 +304,25 @@ impl Link {
 
     /// Waits until the socket is ready; not beyond the deadline.
     fn wait(&self, events: PollFlags) -> bool {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return false;
+        loop {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.is_cancelled() {
+                return false;
+            }
+            // A millisecond more, because poll counts in whole ones.
+            let time = left.min(LOOK_INTERVAL) + Duration::from_millis(1);
+            let time = PollTimeout::try_from(time.as_millis()).unwrap_or(PollTimeout::ZERO);
+            let mut fds = [PollFd::new(self.stream.as_fd(), events)];
+            match poll(&mut fds, time) {
+                Ok(0) | Err(Errno::EINTR) => {}
+                outcome => return outcome.is_ok(),
+            }
         }
-        // A millisecond more, because poll counts in whole ones.
-        let left = PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX);
-        let mut fds = [PollFd::new(self.stream.as_fd(), events)];
-        matches!(poll(&mut fds, left), Ok(ready) if ready > 0)
+    }
+
+    fn is_cancelled(&self) -> bool {
+        let is_raised = |flag: &Arc<AtomicBool>| flag.load(Ordering::Relaxed);
+        self.cancelled.as_ref().is_some_and(is_raised)
     }
 
     /// Reads all that has come.

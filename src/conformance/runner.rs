@@ -2,15 +2,16 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::thread;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use super::case::{Case, Kind};
 use super::failure::Failure;
 use super::link::Link;
 use super::process::Process;
-use super::record::{Record, Report, Side};
+use super::record::{Record, Report, Side, Verdict};
 use super::subject::{Server, Subject, Unreachable};
 use super::transcript::Transcript;
 use super::trial::Trial;
@@ -21,6 +22,10 @@ const DEATH_TIME: Duration = Duration::from_millis(100);
 /// How long a server may take to remove all entries between groups.
 const CLEAR_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// After so many cases that took all their time the server is asked whether it answers at
+/// all.
+const SILENT_CASES_MAX: usize = 3;
+
 /// How to run.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -28,6 +33,9 @@ pub struct Options {
     pub timeout: Duration,
     /// How long the server says that a frame may take (F8).
     pub frame_timeout: Duration,
+    /// How long all cases may take, beside what a server takes to start and to end; those
+    /// that are not done by then are not run.
+    pub run_timeout: Duration,
     /// Ids of cases that are known to fail: they run, and do not count.
     pub known_failing: HashSet<String>,
 }
@@ -37,8 +45,19 @@ impl Default for Options {
         Self {
             timeout: Duration::from_secs(5),
             frame_timeout: Duration::from_secs(30),
+            run_timeout: Duration::from_secs(600),
             known_failing: HashSet::new(),
         }
+    }
+}
+
+impl Options {
+    /// What is said of cases that were not done in time.
+    pub(super) fn over_time(&self) -> String {
+        format!(
+            "not all cases were done within {} s; --run-timeout allows more",
+            self.run_timeout.as_secs_f64()
+        )
     }
 }
 
@@ -47,6 +66,9 @@ impl Default for Options {
 ///
 /// The server's entries are removed at the begin of each group and at the end.
 /// Fails when no server can be reached; one that goes away later fails cases.
+/// The run ends early when its time is over, and when the server does not answer
+/// any more; the cases that are left are recorded as skipped, and `progress` does
+/// not hear of them.
 pub fn run(
     subject: &Subject,
     cases: &[&'static Case],
@@ -58,6 +80,10 @@ pub fn run(
         subject,
         options,
         server: Some(subject.server()?),
+        deadline: begun + options.run_timeout,
+        silent_cases: 0,
+        ended: None,
+        cancelled: Arc::default(),
     };
     let mut records = Vec::new();
     for group in cases.chunk_by(|a, b| a.group() == b.group()) {
@@ -68,6 +94,7 @@ pub fn run(
         subject: subject.to_string(),
         command: subject.command(),
         records,
+        ended_early: host.ended,
         took: begun.elapsed(),
     })
 }
@@ -78,6 +105,14 @@ struct Host<'a> {
     options: &'a Options,
     /// `None` until the next case needs one.
     server: Option<Server>,
+    /// When the run is over.
+    deadline: Instant,
+    /// Cases that took all their time since the server last showed that it answers.
+    silent_cases: usize,
+    /// Why no more cases are run.
+    ended: Option<String>,
+    /// Raised with that, for the cases that run beside others.
+    cancelled: Arc<AtomicBool>,
 }
 
 impl Host<'_> {
@@ -88,26 +123,22 @@ impl Host<'_> {
     ) -> Vec<Record> {
         self.clear();
         let records = thread::scope(|scope| {
-            let options = self.options;
-            let waiting = cases.iter().filter(|case| case.kind == Kind::Waiting);
+            let begun = |case: &&&'static Case| case.kind == Kind::Waiting && self.ended.is_none();
+            let waiting: Vec<_> = cases.iter().filter(begun).collect();
             let mut waiting: VecDeque<_> = waiting
+                .into_iter()
                 .map(|&case| {
                     let address = self.server().map(|server| server.address());
-                    scope.spawn(move || attempt(case, address, options, None))
+                    let (options, limits) = (self.options, self.limits(case));
+                    scope.spawn(move || attempt(case, address, options, limits, None))
                 })
                 .collect();
             let mut run = |&case: &&'static Case| {
-                progress(case, None);
-                let record = match case.kind {
-                    Kind::Plain => self.plain(case),
-                    Kind::OwnProcess => on_its_own(case, self.subject, options),
-                    Kind::Waiting => {
-                        let thread = waiting.pop_front().expect("one for each");
-                        thread.join().expect("cases do not panic")
-                    }
+                let beside = match case.kind {
+                    Kind::Waiting => waiting.pop_front(),
+                    Kind::Plain | Kind::OwnProcess => None,
                 };
-                progress(case, Some(&record));
-                record
+                self.case(case, beside, progress)
             };
             cases.iter().map(&mut run).collect()
         });
@@ -117,6 +148,74 @@ impl Host<'_> {
             self.server = None;
         }
         records
+    }
+
+    /// Runs the case, or waits for the thread that runs it already.
+    fn case(
+        &mut self,
+        case: &'static Case,
+        beside: Option<ScopedJoinHandle<'_, Record>>,
+        progress: &mut dyn FnMut(&'static Case, Option<&Record>),
+    ) -> Record {
+        if let Some(not_run) = self.not_run(case) {
+            return not_run;
+        }
+        progress(case, None);
+        let begun = Instant::now();
+        let record = match (beside, case.kind) {
+            (Some(thread), _) => thread.join().expect("cases do not panic"),
+            (None, Kind::OwnProcess) => self.on_its_own(case),
+            (None, Kind::Plain | Kind::Waiting) => self.plain(case),
+        };
+        // One that was cut short says nothing of the server.
+        if record.verdict != Verdict::Pass
+            && let Some(not_run) = self.not_run(case)
+        {
+            progress(case, Some(&not_run));
+            return not_run;
+        }
+        progress(case, Some(&record));
+        if begun.elapsed().max(record.took) >= timeout_of(case, self.options) {
+            self.silent_cases += 1;
+        }
+        if self.silent_cases >= SILENT_CASES_MAX {
+            self.look_whether_it_answers();
+        }
+        record
+    }
+
+    /// The record of a case for which there is no time, or no server any more.
+    fn not_run(&mut self, case: &'static Case) -> Option<Record> {
+        if Instant::now() >= self.deadline {
+            self.end(self.options.over_time());
+        }
+        let mut record = record(case, self.options);
+        record.remark = self.ended.clone()?;
+        Some(record)
+    }
+
+    fn end(&mut self, cause: String) {
+        self.ended.get_or_insert(cause);
+        self.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends the run if the server lets the time pass for the plainest request as well.
+    fn look_whether_it_answers(&mut self) {
+        let timeout = self.options.timeout;
+        let deadline = self.deadline.min(Instant::now() + timeout);
+        let asked = self.server().and_then(|server| {
+            let mut link = Link::connect("", server.address(), deadline, &Transcript::new())?;
+            link.send_frame(format!(r#"{{"command":"GET","key":"{}"}}"#, unique_key()));
+            link.payload()
+        });
+        if asked.is_err() {
+            self.end(format!(
+                "the server let the time pass in {SILENT_CASES_MAX} cases, and a plain GET it did \
+                 not answer within {} s either; a slow server needs a longer --timeout",
+                timeout.as_secs_f64()
+            ));
+        }
+        self.silent_cases = 0;
     }
 
     /// The server, started if there is none.
@@ -134,7 +233,8 @@ impl Host<'_> {
             process.child.forget_output();
         }
         let address = self.server().map(|server| server.address());
-        let mut record = attempt(case, address, self.options, None);
+        let limits = self.limits(case);
+        let mut record = attempt(case, address, self.options, limits, None);
         if let (Some(_), Some(Server::Spawned(process))) = (&record.failure, &mut self.server) {
             // The connections of a process that dies end a little before it does.
             let ended = process.child.wait(Instant::now() + DEATH_TIME);
@@ -158,34 +258,59 @@ impl Host<'_> {
 
     /// Removes what is stored. A server that can't do that shows it in cases.
     fn clear(&mut self) {
-        if let Some(server) = &self.server {
+        if let Some(server) = self.server.as_ref().filter(|_| self.ended.is_none()) {
             let deadline = Instant::now() + CLEAR_TIMEOUT;
             let link = Link::connect("", server.address(), deadline, &Transcript::new());
             let _ = link.and_then(|mut link| link.ask(r#"{"command":"RST"}"#));
         }
     }
+
+    fn on_its_own(&self, case: &'static Case) -> Record {
+        let options = self.options;
+        if let Subject::Running(_) = self.subject {
+            let mut skipped = record(case, options);
+            skipped.remark = "only --spawn can start and stop a server".to_owned();
+            return skipped;
+        }
+        match self.subject.process() {
+            Err(error) => {
+                let failure = Failure::new("a server that starts", error.to_string());
+                attempt(case, Err(failure), options, self.limits(case), None)
+            }
+            Ok(mut process) => {
+                let address = process.address();
+                let limits = self.limits(case);
+                let record = attempt(case, Ok(address), options, limits, Some(&mut process));
+                // One that failed may be one that does not end; it is killed.
+                if record.failure.is_none() {
+                    process.child.stop();
+                }
+                record
+            }
+        }
+    }
+
+    fn limits(&self, case: &Case) -> Limits {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        Limits {
+            timeout: timeout_of(case, self.options).min(left),
+            cancelled: Arc::clone(&self.cancelled),
+        }
+    }
 }
 
-fn on_its_own(case: &'static Case, subject: &Subject, options: &Options) -> Record {
-    if let Subject::Running(_) = subject {
-        let mut skipped = record(case, options);
-        skipped.remark = "only --spawn can start and stop a server".to_owned();
-        return skipped;
-    }
-    match subject.process() {
-        Err(error) => {
-            let failure = Failure::new("a server that starts", error.to_string());
-            attempt(case, Err(failure), options, None)
-        }
-        Ok(mut process) => {
-            let address = process.address();
-            let record = attempt(case, Ok(address), options, Some(&mut process));
-            // One that failed may be one that does not end; it is killed.
-            if record.failure.is_none() {
-                process.child.stop();
-            }
-            record
-        }
+/// When a case has to end.
+struct Limits {
+    timeout: Duration,
+    cancelled: Arc<AtomicBool>,
+}
+
+/// The time that a case may take.
+fn timeout_of(case: &Case, options: &Options) -> Duration {
+    let timeout = case.timeout.unwrap_or(options.timeout);
+    match case.kind {
+        Kind::Waiting => timeout + options.frame_timeout,
+        Kind::Plain | Kind::OwnProcess => timeout,
     }
 }
 
@@ -193,20 +318,18 @@ fn attempt(
     case: &'static Case,
     address: Result<SocketAddr, Failure>,
     options: &Options,
+    limits: Limits,
     process: Option<&mut Process>,
 ) -> Record {
     let begun = Instant::now();
-    let timeout = case.timeout.unwrap_or(options.timeout);
-    let timeout = match case.kind {
-        Kind::Waiting => timeout + options.frame_timeout,
-        Kind::Plain | Kind::OwnProcess => timeout,
-    };
+    let Limits { timeout, cancelled } = limits;
     let mut record = record(case, options);
     match address {
         Err(failure) => record.judge(Err(failure), &Transcript::new()),
         Ok(address) => {
+            let key = unique_key();
             let frame_timeout = options.frame_timeout;
-            let mut trial = Trial::new(address, unique_key(), timeout, frame_timeout, process);
+            let mut trial = Trial::new(address, key, timeout, frame_timeout, process, cancelled);
             let outcome = case.act(&mut trial);
             record.judge(outcome, trial.transcript());
         }

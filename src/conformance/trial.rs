@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::failure::Failure;
@@ -19,6 +21,7 @@ pub(crate) struct Trial<'a> {
     transcript: Transcript,
     links: BTreeMap<String, Link>,
     process: Option<&'a mut Process>,
+    cancelled: Arc<AtomicBool>,
 }
 
 impl<'a> Trial<'a> {
@@ -28,6 +31,7 @@ impl<'a> Trial<'a> {
         timeout: Duration,
         frame_timeout: Duration,
         process: Option<&'a mut Process>,
+        cancelled: Arc<AtomicBool>,
     ) -> Self {
         Self {
             address,
@@ -37,6 +41,7 @@ impl<'a> Trial<'a> {
             transcript: Transcript::new(),
             links: BTreeMap::new(),
             process,
+            cancelled,
         }
     }
 
@@ -64,7 +69,8 @@ impl<'a> Trial<'a> {
 
     /// A further connection, which the caller keeps.
     pub(crate) fn connect(&self, name: &str) -> Result<Link, Failure> {
-        Link::connect(name, self.address, self.deadline, &self.transcript)
+        let link = Link::connect(name, self.address, self.deadline, &self.transcript)?;
+        Ok(link.cancelled_by(&self.cancelled))
     }
 
     /// Closes the connection of that name.

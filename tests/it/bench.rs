@@ -1,5 +1,7 @@
 //! `speicher bench`: what it measures, and what it says when it can't.
 
+mod limits;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

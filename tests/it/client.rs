@@ -2,11 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
-use speicher::client::{Client, Error};
+use speicher::client::{Client, Error, REPLY_LEN_MAX_DEFAULT};
 use speicher::protocol::Reply;
 use speicher::server::{Config, Model};
 
@@ -182,6 +183,89 @@ fn silence_is_a_timeout() {
         matches!(error, Error::TimedOut(t) if t == timeout),
         "{error}"
     );
+}
+
+/// A server that reads a request and then sends the pieces with a pause after each, until
+/// all are sent or the sender is dropped; then it keeps the connection until that.
+fn slow(pieces: Vec<Vec<u8>>, pause: Duration) -> (SocketAddr, mpsc::Sender<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    let (sender, over) = mpsc::channel();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a client");
+        let n = stream.read(&mut [0; 1000]).expect("a request");
+        assert!(n > 0);
+        for piece in pieces {
+            // The client may have given up.
+            let is_sent = stream.write_all(&piece).is_ok();
+            if !is_sent || over.recv_timeout(pause) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
+        }
+        let _ = over.recv();
+    });
+    (address, sender)
+}
+
+/// It would take ten seconds for all of the reply.
+#[test]
+fn a_server_that_is_never_silent_has_a_deadline_too() {
+    let reply = framed(format!(
+        r#"{{"status_code":200,"value":"{}"}}"#,
+        "x".repeat(470)
+    ));
+    let pieces = reply.iter().map(|byte| vec![*byte]).collect();
+    let (address, _over) = slow(pieces, Duration::from_millis(20));
+    let timeout = Duration::from_millis(200);
+    let mut client = Client::connect_timeout(address, timeout).expect("it listens");
+    let begun = Instant::now();
+    let error = client
+        .get::<String>("k")
+        .expect_err("it is not over in time");
+    assert!(
+        matches!(error, Error::TimedOut(t) if t == timeout),
+        "{error}"
+    );
+    assert!(begun.elapsed() < Duration::from_secs(3), "it gives up");
+    let after = client.get::<u8>("k").expect_err("it is closed");
+    assert!(matches!(after, Error::Disconnected), "{after}");
+}
+
+/// Each reply takes less than the timeout, and all together take more.
+#[test]
+fn a_pipeline_that_gets_on_may_take_longer_than_a_call() {
+    let replies = vec![framed(r#"{"status_code":200}"#); 4];
+    let (address, _over) = slow(replies, Duration::from_millis(400));
+    let timeout = Duration::from_secs(1);
+    let mut client = Client::connect_timeout(address, timeout).expect("it listens");
+    let begun = Instant::now();
+    let mut pipeline = client.pipeline();
+    for _ in 0..4 {
+        pipeline.set("k", &1).expect("a request");
+    }
+    assert_eq!(pipeline.run().expect("replies").len(), 4);
+    assert!(begun.elapsed() > timeout);
+}
+
+/// It is refused by its header: nothing more comes.
+#[test]
+fn a_reply_over_the_limit_is_not_read() {
+    for (len, limit) in [(REPLY_LEN_MAX_DEFAULT + 1, None), (11, Some(10))] {
+        let header = i32::try_from(len).expect("short").to_be_bytes();
+        let (address, _over) = slow(vec![header.to_vec()], Duration::ZERO);
+        let mut client = Client::connect(address).expect("it listens");
+        if let Some(limit) = limit {
+            client = client.with_reply_len_max(limit);
+        }
+        let error = client.get::<u8>("k").expect_err("it is too long");
+        assert!(
+            matches!(error, Error::ReplyTooLong { len: l, reply_len_max } if l == len && reply_len_max == len - 1),
+            "{error}"
+        );
+        assert!(error.to_string().contains("--reply-max"), "{error}");
+        let after = client.get::<u8>("k").expect_err("it is closed");
+        assert!(matches!(after, Error::Disconnected), "{after}");
+    }
 }
 
 #[test]

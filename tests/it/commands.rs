@@ -1,8 +1,9 @@
 //! The commands as people type them: output, exit codes, sentences.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
+use std::thread;
 
 use speicher::server::Model;
 
@@ -188,6 +189,61 @@ fn a_server_that_is_not_there_is_named_with_a_remedy() {
         "",
     );
     assert!(outcome.stderr.contains("host:port"), "{}", outcome.stderr);
+}
+
+/// A server that answers one request with the payload.
+fn answering(payload: String) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    thread::spawn(move || {
+        let (stream, _) = listener.accept().expect("a client");
+        let mut peer = Peer(stream);
+        peer.payload();
+        // A client that does not want all of it closes.
+        let _ = peer.0.write_all(&framed(payload));
+    });
+    address
+}
+
+fn get_from(address: SocketAddr, args: &[&str]) -> Outcome {
+    let mut command = speicher();
+    command.args(["get", "k"]).args(args);
+    run(command.env("SPEICHER_ADDR", address.to_string()), "")
+}
+
+#[test]
+fn what_a_server_says_steers_no_terminal_and_is_cut() {
+    let error = r"\u001b[31mred\u009b2J\n".to_owned() + &"x".repeat(10_000_000);
+    let address = answering(format!(r#"{{"status_code":400,"error":"{error}"}}"#));
+    let outcome = get_from(address, &[]);
+    assert_eq!(outcome.code, Some(2));
+    let stderr = outcome.stderr;
+    assert!(stderr.len() < 1200, "{} bytes", stderr.len());
+    assert!(stderr.contains(r"\u{1b}[31mred\u{9b}2J\nxxx"), "{stderr}");
+    assert!(!stderr.trim_end().contains(char::is_control), "{stderr}");
+}
+
+#[test]
+fn a_value_is_printed_byte_for_byte_where_nobody_looks() {
+    let value = "\"\u{7f}\u{9b}2J\"";
+    let address = answering(format!(r#"{{"status_code":200,"value":{value}}}"#));
+    let outcome = get_from(address, &[]);
+    assert_eq!(
+        (outcome.code, outcome.stdout),
+        (Some(0), format!("{value}\n"))
+    );
+}
+
+#[test]
+fn a_value_over_the_limit_is_an_error_that_names_the_option() {
+    let reply = || format!(r#"{{"status_code":200,"value":"{}"}}"#, "v".repeat(2000));
+    let outcome = get_from(answering(reply()), &["--reply-max", "1K"]);
+    assert_eq!((outcome.code, outcome.stdout.len()), (Some(2), 0));
+    for words in ["2030 bytes", "1024", "--reply-max"] {
+        assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
+    }
+    let outcome = get_from(answering(reply()), &["--reply-max", "2030"]);
+    assert_eq!((outcome.code, outcome.stdout.len()), (Some(0), 2003));
 }
 
 #[test]

@@ -2,12 +2,17 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::Write;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use speicher::conformance::{Options, Subject, Verdict, all, groups, run};
+use speicher::conformance::report::Format;
+use speicher::conformance::{Case, Options, Record, Report, Subject, Verdict, all, groups, run};
+use speicher::protocol::frame::read_frame;
 use speicher::server::Model;
 
 use crate::faults::faulty;
@@ -45,6 +50,85 @@ fn assert_all_pass(command: String) {
             record.transcript
         );
     }
+}
+
+/// A server that answers nothing, or nothing but GETs.
+fn silent(answers_gets: bool) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            thread::spawn(move || {
+                while let Ok(Some(payload)) = read_frame(&mut stream, 1 << 20) {
+                    let miss = framed(r#"{"status_code":404,"value":null}"#);
+                    let is_get = payload.starts_with(br#"{"command":"GET","key":"#);
+                    // A case that is over has closed.
+                    if answers_gets && is_get && stream.write_all(&miss).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    address.to_string()
+}
+
+fn run_on(address: &str, group: Option<&str>, run_timeout: Duration) -> Report {
+    let is_chosen = |case: &&'static Case| group.is_none_or(|group| case.group() == group);
+    let cases: Vec<_> = all().iter().filter(is_chosen).collect();
+    let options = Options {
+        timeout: Duration::from_millis(100),
+        run_timeout,
+        ..Options::default()
+    };
+    let subject = Subject::Running(address.to_owned());
+    let report = run(&subject, &cases, &options, &mut |_, _| ()).expect("it accepts");
+    assert_eq!(report.records.len(), cases.len());
+    report
+}
+
+/// Those that wait for longer than others are given up too.
+#[test]
+fn a_server_that_lets_all_time_pass_is_given_up() {
+    let begun = Instant::now();
+    let report = run_on(&silent(false), None, Duration::from_secs(600));
+    assert!(begun.elapsed() < Duration::from_secs(10), "it gives up");
+    let cause = report.ended_early.as_deref().unwrap_or_default();
+    assert!(cause.contains("a plain GET"), "{cause}");
+    assert!(!report.conforms());
+    let last = report.records.last().expect("there are cases");
+    assert_eq!((last.verdict, last.remark.as_str()), (Verdict::Skip, cause));
+    let ran = |record: &&Record| record.verdict != Verdict::Skip;
+    assert!(report.records.iter().filter(ran).count() < 10);
+    for format in Format::ALL {
+        assert!(report.render(format).contains("a plain GET"), "{format:?}");
+    }
+}
+
+#[test]
+fn a_server_that_answers_is_not_given_up() {
+    let report = run_on(&silent(true), Some("reply"), Duration::from_secs(600));
+    assert_eq!(report.ended_early, None);
+}
+
+#[test]
+fn a_run_has_a_limit_and_does_not_conform_when_it_is_over() {
+    let begun = Instant::now();
+    let report = run_on(&silent(true), Some("request"), Duration::from_millis(500));
+    assert!(begun.elapsed() < Duration::from_secs(10), "it ends");
+    let cause = report.ended_early.as_deref().unwrap_or_default();
+    assert!(cause.contains("within 0.5 s; --run-timeout"), "{cause}");
+    assert!(!report.conforms());
+
+    let server = Server::start(Model::default());
+    let address = server.address.to_string();
+    let group = ["--yes", "--group", "frame"];
+    let hurried = conform(&[&[&address, "--run-timeout", "1ms"], &group[..]].concat());
+    assert_eq!(hurried.status.code(), Some(1), "{}", printed(&hurried));
+    assert!(printed(&hurried).contains("The run ended early"));
+    let said = complained(&hurried);
+    assert!(said.contains("this takes at most 1 s"), "{said}");
 }
 
 fn conform(arguments: &[&str]) -> Output {

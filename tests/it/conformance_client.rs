@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use speicher::conformance::{ClientCase, Options, Verdict, client_cases, run_client};
+use speicher::conformance::{ClientCase, Options, Record, Verdict, client_cases, run_client};
 
 /// A program that cargo builds beside the tests.
 fn example(name: &str) -> String {
@@ -111,4 +111,23 @@ fn every_case_for_clients_catches_a_fault() {
         .map(|case| case.id.to_owned())
         .collect();
     assert_eq!(known, all);
+}
+
+/// The command never answers, so that its first case takes longer than the run may.
+#[test]
+fn a_run_has_a_limit() {
+    let options = Options {
+        timeout: Duration::from_millis(100),
+        run_timeout: Duration::from_millis(50),
+        ..Options::default()
+    };
+    let cases: Vec<_> = client_cases().iter().collect();
+    let report = run_client("cat >&2 # {port}", &cases, &options, &mut |_, _| ());
+    let report = report.expect("it starts");
+    assert_eq!(report.records.len(), cases.len());
+    let ran = |record: &&Record| record.verdict != Verdict::Skip;
+    assert_eq!(report.records.iter().filter(ran).count(), 1);
+    let cause = report.ended_early.as_deref().unwrap_or_default();
+    assert!(cause.contains("--run-timeout"), "{cause}");
+    assert!(!report.conforms());
 }

@@ -377,7 +377,7 @@ fn what_is_removed_leaves_the_process_though_a_peer_does_not_read(model: Model) 
         for i in 0..VALUES {
             assert_eq!(filler.set(&i.to_string(), &value), 200);
         }
-        assert!(resident_mib() as usize > VALUES * VALUE_LEN >> 20);
+        assert!(resident_mib() as usize > (VALUES * VALUE_LEN) >> 20);
         let mut peer = server.connect();
         let gets: Vec<u8> = (0..VALUES)
             .flat_map(|i| framed(get(&i.to_string())))

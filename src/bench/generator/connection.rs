@@ -4,9 +4,16 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
 
 use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
 
-use crate::bench::protocol::{Malformed, Outcome, Protocol, Scan};
+use super::decoder::{Answer, Decoder, Failure};
+use super::load::Load;
+use crate::bench::protocol::{Outcome, Protocol};
 use crate::bench::workload::{Operation, Values};
+
+/// What is read or written for one event, in bytes: a server that is always there first
+/// must not keep a thread from the clock.
+const TURN_LEN: usize = 1 << 20;
 
 /// A request that waits for its reply.
 #[derive(Clone, Copy, Debug)]
@@ -25,45 +32,27 @@ pub(super) struct Connection {
     pub(super) is_dirty: bool,
     out: Vec<u8>,
     written: usize,
-    /// The begin of a reply of which the rest has not come.
-    partial: Vec<u8>,
-    /// Bytes that are still to come of a reply that is known already.
-    skip: usize,
-    skipped: Outcome,
-}
-
-/// Why a connection can't go on.
-pub(super) enum Failure {
-    /// It ended or failed; the sentence says how.
-    Closed(String),
-    /// The bytes are no reply.
-    Malformed(String),
-}
-
-impl From<Malformed> for Failure {
-    fn from(Malformed(sentence): Malformed) -> Self {
-        Self::Malformed(sentence)
-    }
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Self::Closed(error.to_string())
-    }
+    decoder: Decoder,
 }
 
 impl Connection {
-    pub(super) fn new(stream: TcpStream) -> Self {
-        Self {
+    const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
+
+    pub(super) fn register(
+        mut stream: TcpStream,
+        load: &Load,
+        registry: &Registry,
+        token: Token,
+    ) -> io::Result<Self> {
+        registry.register(&mut stream, token, Self::INTEREST)?;
+        Ok(Self {
             stream,
             in_flight: VecDeque::new(),
             is_dirty: false,
             out: Vec::new(),
             written: 0,
-            partial: Vec::new(),
-            skip: 0,
-            skipped: Outcome::Done,
-        }
+            decoder: Decoder::new(load, load.verify),
+        })
     }
 
     /// Puts a request behind those that wait to be written.
@@ -82,104 +71,79 @@ impl Connection {
         });
     }
 
-    /// Writes what the socket takes; how many bytes that is.
-    pub(super) fn flush(&mut self) -> Result<usize, Failure> {
-        let before = self.written;
-        while self.written < self.out.len() {
-            match self.stream.write(&self.out[self.written..]) {
-                Ok(n) => self.written += n,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    return Ok(self.written - before);
+    /// Whether requests are left that the socket did not take.
+    pub(super) fn has_unsent(&self) -> bool {
+        self.written < self.out.len()
+    }
+
+    /// Writes what the socket takes, but no more than [`TURN_LEN`]; adds how many bytes
+    /// that is to `sent`.
+    ///
+    /// Returns whether the socket may take more, for which there will be no event.
+    pub(super) fn flush(&mut self, sent: &mut u64) -> Result<bool, Failure> {
+        let mut left = TURN_LEN;
+        while self.has_unsent() {
+            if left == 0 {
+                return Ok(true);
+            }
+            let end = self.out.len().min(self.written + left);
+            match self.stream.write(&self.out[self.written..end]) {
+                Ok(0) => return Ok(false),
+                Ok(n) => {
+                    self.written += n;
+                    *sent += n as u64;
+                    left -= n;
                 }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        let sent = self.written - before;
         self.out.clear();
         self.written = 0;
-        Ok(sent)
+        Ok(false)
     }
 
-    /// Reads what is there into `scratch` and hands each reply to `deliver`,
-    /// with its value if `wants_values`; how many bytes came. To the end of
-    /// the stream if `ends`, for which there will be no event.
+    /// Reads what is there into `scratch`, but no more than [`TURN_LEN`], and hands each
+    /// reply to `deliver`, with its value if they are wanted; adds how many bytes came to
+    /// `received`. To the end of the stream if `ends`, for which there will be no event.
+    ///
+    /// Returns whether more is there, for which there will be no event either.
     pub(super) fn receive(
         &mut self,
-        protocol: Protocol,
         scratch: &mut [u8],
-        wants_values: bool,
         ends: bool,
+        received: &mut u64,
         mut deliver: impl FnMut(InFlight, Outcome, &[u8]),
-    ) -> Result<usize, Failure> {
-        let mut received = 0;
-        loop {
+    ) -> Result<bool, Failure> {
+        let in_flight = &mut self.in_flight;
+        let mut answered = |answer: Answer<'_>| {
+            let request = in_flight.pop_front();
+            let nobody = || Failure::Malformed("a reply came that nobody asked for".to_owned());
+            deliver(request.ok_or_else(nobody)?, answer.outcome, answer.value);
+            Ok(())
+        };
+        let mut left = TURN_LEN;
+        while left > 0 {
             let n = match self.stream.read(scratch) {
                 Ok(0) => return Err(Failure::Closed("the server closed it".to_owned())),
                 Ok(n) => n,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(received),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error.into()),
             };
-            received += n;
-            self.take(protocol, &scratch[..n], wants_values, &mut deliver)?;
+            *received += n as u64;
+            self.decoder.take(&scratch[..n], &mut answered)?;
             if n < scratch.len() && !ends {
-                return Ok(received);
+                return Ok(false);
             }
+            left = left.saturating_sub(n);
         }
+        Ok(true)
     }
 
-    /// Cuts the bytes into replies.
-    fn take(
-        &mut self,
-        protocol: Protocol,
-        bytes: &[u8],
-        wants_values: bool,
-        deliver: &mut impl FnMut(InFlight, Outcome, &[u8]),
-    ) -> Result<(), Failure> {
-        let mut rest = bytes;
-        if self.skip > 0 {
-            let skipped = self.skip.min(rest.len());
-            self.skip -= skipped;
-            rest = &rest[skipped..];
-            if self.skip > 0 {
-                return Ok(());
-            }
-            deliver(answered(&mut self.in_flight)?, self.skipped, &[]);
-        }
-        let mut partial = std::mem::take(&mut self.partial);
-        if !partial.is_empty() {
-            partial.extend_from_slice(rest);
-            rest = &partial;
-        }
-        while !rest.is_empty() {
-            match protocol.scan(rest)? {
-                Scan::Reply {
-                    len,
-                    outcome,
-                    value,
-                } if len <= rest.len() => {
-                    deliver(answered(&mut self.in_flight)?, outcome, &rest[value]);
-                    rest = &rest[len..];
-                }
-                // Its end says nothing new, so it need not be kept.
-                Scan::Reply { len, outcome, .. } if !wants_values => {
-                    self.skip = len - rest.len();
-                    self.skipped = outcome;
-                    return Ok(());
-                }
-                _ => {
-                    self.partial = rest.to_vec();
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
+    /// Has the poll tell once more what the connection is ready for.
+    pub(super) fn ask_again(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        registry.reregister(&mut self.stream, token, Self::INTEREST)
     }
-}
-
-fn answered(in_flight: &mut VecDeque<InFlight>) -> Result<InFlight, Failure> {
-    in_flight
-        .pop_front()
-        .ok_or_else(|| Failure::Malformed("a reply came that nobody asked for".to_owned()))
 }

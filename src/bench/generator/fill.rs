@@ -1,11 +1,13 @@
 //! Sets every key once, before anything is measured.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
-use super::load::{Load, REPLY_TIMEOUT};
-use crate::bench::protocol::{Outcome, Scan};
+use super::blocking::Blocking;
+use super::decoder::{Answer, Failure};
+use super::limits::fill_max;
+use super::load::Load;
+use crate::bench::protocol::Outcome;
 use crate::bench::workload::{Operations, Values, Written};
 
 /// The most that is sent before its replies are read, in bytes and requests:
@@ -13,27 +15,31 @@ use crate::bench::workload::{Operations, Values, Written};
 const BURST_LEN: usize = 64 << 10;
 const BURST_COUNT: usize = 500;
 
+/// Bytes of a wrong reply that an error repeats.
+const SHOWN_LEN: usize = 200;
+
 pub(super) fn fill(
     load: &Load,
     values: &Values,
     written: Option<&Written>,
     stop: &AtomicBool,
 ) -> Result<(), String> {
-    let failed = |cause: String| {
-        format!(
+    let time_max = fill_max(load);
+    let deadline = Instant::now() + time_max;
+    let refused = |cause: String| match Instant::now() < deadline {
+        true => format!(
             "can't set the keys on {} ({cause}); does it speak {}?",
             load.address, load.protocol
-        )
+        ),
+        false => format!(
+            "{} did not set {} keys within {} s, which is 10 s and 1 s for each 1,000 keys and \
+             each MiB of values; ask for fewer --keys",
+            load.address,
+            load.workload.keys,
+            time_max.as_secs()
+        ),
     };
-    let io_failed = |error: std::io::Error| failed(error.to_string());
-    let connect = || {
-        let stream = TcpStream::connect_timeout(&load.address, REPLY_TIMEOUT)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(REPLY_TIMEOUT))?;
-        stream.set_write_timeout(Some(REPLY_TIMEOUT))?;
-        Ok(stream)
-    };
-    let mut stream: TcpStream = connect().map_err(|error: std::io::Error| {
+    let mut server = Blocking::connect(load, stop, deadline).map_err(|error| {
         format!(
             "can't connect to {} ({error}); is a server running there? `speicher serve` starts one",
             load.address
@@ -62,45 +68,19 @@ pub(super) fn fill(
         if count == 0 {
             break;
         }
-        stream.write_all(&burst).map_err(io_failed)?;
-        read_replies(&mut stream, load, count).map_err(failed)?;
+        let sent = server.send(&burst);
+        sent.and_then(|()| server.receive(count, is_done))
+            .map_err(refused)?;
     }
     Ok(())
 }
 
-fn read_replies(stream: &mut TcpStream, load: &Load, count: usize) -> Result<(), String> {
-    let mut bytes = Vec::new();
-    let mut room = [0; 16 << 10];
-    let mut left = count;
-    while left > 0 {
-        match stream.read(&mut room) {
-            Ok(0) => return Err("it closed the connection".to_owned()),
-            Ok(n) => bytes.extend_from_slice(&room[..n]),
-            // Linux does not restart a read with a timeout after a signal; `stop` may not
-            // be raised yet.
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error.to_string()),
-        }
-        let mut rest = &bytes[..];
-        loop {
-            match load.protocol.scan(rest).map_err(|wrong| wrong.0)? {
-                Scan::Reply {
-                    len,
-                    outcome: Outcome::Done,
-                    ..
-                } if len <= rest.len() => {
-                    rest = &rest[len..];
-                    left = left.checked_sub(1).ok_or("it sent too many replies")?;
-                }
-                Scan::Reply { len, .. } if len <= rest.len() => {
-                    let reply = String::from_utf8_lossy(&rest[..len.min(200)]);
-                    return Err(format!("it answered {:?}", reply.trim_start()));
-                }
-                _ => break,
-            }
-        }
-        let done = bytes.len() - rest.len();
-        bytes.drain(..done);
+fn is_done(answer: Answer<'_>) -> Result<(), Failure> {
+    if answer.outcome == Outcome::Done {
+        return Ok(());
     }
-    Ok(())
+    let shown = &answer.bytes[..answer.bytes.len().min(SHOWN_LEN)];
+    let shown = String::from_utf8_lossy(shown);
+    let sentence = format!("it answered {:?}", shown.trim_start());
+    Err(Failure::Malformed(sentence))
 }

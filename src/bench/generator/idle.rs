@@ -1,11 +1,13 @@
 //! Connections that made one request and then say nothing.
 
-use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
-use super::load::{Load, REPLY_TIMEOUT};
-use crate::bench::protocol::{Outcome, Scan};
+use super::blocking::Blocking;
+use super::limits::connect_max;
+use super::load::Load;
+use crate::bench::protocol::Outcome;
 use crate::bench::workload::{Operation, Values, Workload};
 
 /// They are closed when it is dropped.
@@ -21,7 +23,8 @@ impl Idle {
         }
     }
 
-    /// Opens more until there are so many, or as many as the server takes.
+    /// Opens more until there are so many, or as many as the server takes in the time
+    /// that connections may take.
     pub(in crate::bench) fn grow_to(&mut self, load: &Load, count: usize, stop: &AtomicBool) {
         let values = Values::new(&Workload::default());
         let mut request = Vec::new();
@@ -32,8 +35,10 @@ impl Idle {
             salt: 0,
         };
         load.protocol.push(&mut request, operation, &values);
+        let missing = count.saturating_sub(self.connections.len());
+        let deadline = Instant::now() + connect_max(missing);
         while self.connections.len() < count && !stop.load(Ordering::Relaxed) {
-            match open(load, &request) {
+            match open(load, &request, stop, deadline) {
                 Some(connection) => self.connections.push(connection),
                 None => break,
             }
@@ -53,24 +58,15 @@ impl Idle {
 }
 
 /// `None` when the server does not serve it.
-fn open(load: &Load, request: &[u8]) -> Option<TcpStream> {
-    let mut stream = TcpStream::connect_timeout(&load.address, REPLY_TIMEOUT).ok()?;
-    stream.set_read_timeout(Some(REPLY_TIMEOUT)).ok()?;
-    stream.set_nodelay(true).ok()?;
-    stream.write_all(request).ok()?;
-    let mut reply = Vec::new();
-    let mut room = [0; 4096];
-    loop {
-        match stream.read(&mut room).ok()? {
-            0 => return None,
-            n => reply.extend_from_slice(&room[..n]),
-        }
-        match load.protocol.scan(&reply).ok()? {
-            Scan::Reply { len, outcome, .. } if len <= reply.len() => {
-                let is_served = !matches!(outcome, Outcome::Unavailable | Outcome::BadRequest);
-                return is_served.then_some(stream);
-            }
-            _ => {}
-        }
-    }
+fn open(load: &Load, request: &[u8], stop: &AtomicBool, deadline: Instant) -> Option<TcpStream> {
+    let mut server = Blocking::connect(load, stop, deadline).ok()?;
+    let mut is_served = false;
+    server.send(request).ok()?;
+    let received = server.receive(1, |answer| {
+        let refusals = [Outcome::Unavailable, Outcome::BadRequest];
+        is_served = !refusals.contains(&answer.outcome);
+        Ok(())
+    });
+    received.ok()?;
+    is_served.then(|| server.into_stream())
 }

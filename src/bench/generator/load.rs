@@ -8,10 +8,6 @@ use serde::Serialize;
 use crate::bench::protocol::Protocol;
 use crate::bench::workload::Workload;
 
-/// How long a server may leave requests unanswered before it counts as one
-/// that has stopped.
-pub const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// Open loop: a request that leaves later than this after it was due is late.
 pub const LATE_AFTER: Duration = Duration::from_micros(100);
 

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::limits::length_max;
 use super::load::{Length, Load};
 use crate::bench::measurement::Tally;
 
@@ -12,6 +13,8 @@ pub(super) struct Window {
     pub(super) begin_ns: u64,
     /// `u64::MAX` when requests are counted.
     pub(super) end_ns: u64,
+    /// When it is over in any case, if requests are counted too.
+    pub(super) limit_ns: u64,
     /// Whether a reply belongs to the window by when it came: so it is in a
     /// closed loop that runs for a time. Else it does by when its request was
     /// sent or due, and counts whenever it comes: the slowest come last.
@@ -20,15 +23,16 @@ pub(super) struct Window {
 
 impl Window {
     pub(super) fn from_now(load: &Load) -> Self {
-        let nanoseconds = |time: Duration| time.as_nanos() as u64;
+        let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let begin_ns = nanoseconds(load.warmup);
         Self {
             epoch: Instant::now(),
             begin_ns,
             end_ns: match load.length {
-                Length::Time(time) => begin_ns + nanoseconds(time),
+                Length::Time(time) => begin_ns.saturating_add(nanoseconds(time)),
                 Length::Requests(_) => u64::MAX,
             },
+            limit_ns: begin_ns.saturating_add(nanoseconds(length_max(load))),
             is_by_reply: load.rate.is_none() && matches!(load.length, Length::Time(_)),
         }
     }

@@ -60,12 +60,14 @@ const LINE_LEN_MAX: usize = 4096;
 
 /// The first line of `bytes` without its end, and where the next begins.
 pub(super) fn line(bytes: &[u8]) -> Result<Option<(&[u8], usize)>, Malformed> {
-    match bytes.iter().position(|byte| *byte == b'\n') {
+    // What lies further was looked at in vain, and would be again with each piece.
+    let near = &bytes[..bytes.len().min(LINE_LEN_MAX + 1)];
+    match near.iter().position(|byte| *byte == b'\n') {
         Some(end) => {
             let line = &bytes[..end];
             Ok(Some((line.strip_suffix(b"\r").unwrap_or(line), end + 1)))
         }
-        None if bytes.len() > LINE_LEN_MAX => Err(Malformed::new(bytes)),
+        None if near.len() > LINE_LEN_MAX => Err(Malformed::new(bytes)),
         None => Ok(None),
     }
 }

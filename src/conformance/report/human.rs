@@ -128,10 +128,15 @@ pub fn summary(report: &Report) -> String {
     let skipped = report
         .records
         .iter()
-        .filter(|record| record.verdict == Verdict::Skip)
-        .count();
-    if skipped > 0 {
+        .filter(|record| record.verdict == Verdict::Skip);
+    let (not_run, skipped): (Vec<_>, Vec<_>) =
+        skipped.partition(|record| report.is_not_run(record));
+    if !skipped.is_empty() {
+        let skipped = skipped.len();
         let _ = writeln!(text, "{skipped} cases were skipped; they need --spawn.");
+    }
+    if !not_run.is_empty() {
+        let _ = writeln!(text, "{} cases were not run.", not_run.len());
     }
     for record in report
         .records

@@ -18,6 +18,7 @@ pub(super) fn report(report: &Report) -> String {
         "version": env!("CARGO_PKG_VERSION"),
         "conforms": report.conforms(),
         "verdict": report.verdict(),
+        "ended_early": report.ended_early,
         "seconds": report.took.as_secs_f64(),
         "levels": Level::ALL.map(|level| level_counts(report, level)),
         "cases": cases,

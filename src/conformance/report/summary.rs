@@ -24,6 +24,9 @@ impl Report {
         let known = self.records.iter().filter(|record| record.is_known);
         let mut sentence = match (judged, failed.count()) {
             (0, _) => "No MUST or CLIENT case ran.".to_owned(),
+            (all, 0) if self.ended_early.is_some() => {
+                format!("The {who} passes {}.", of_all(all))
+            }
             (all, 0) => format!("The {who} conforms: it passes {}.", of_all(all)),
             (all, n) => format!("The {who} fails {n} of the {all} MUST and CLIENT cases that ran."),
         };
@@ -43,7 +46,10 @@ impl Report {
                 sentence += &format!(" It differs in {n} of {all} SHOULD cases, which it may.");
             }
         }
-        sentence
+        match &self.ended_early {
+            None => sentence,
+            Some(cause) => format!("The run ended early: {cause}. {sentence}"),
+        }
     }
 }
 
