@@ -8,8 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::config::Config;
 use super::refusal::{self, Reason};
-use super::{Config, Shutdown, log, socket};
+use super::shutdown::Shutdown;
+use super::{log, socket};
 
 /// Hands connections to `admit` until the shutdown is triggered, and then
 /// those that were in the queue by that time: whoever connected before the

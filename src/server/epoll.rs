@@ -15,6 +15,8 @@ use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
+use super::accept::accept;
+use super::config::Config;
 use super::connection_limit::{ConnectionLimit, Permit};
 use super::end::End;
 use super::limits::DRAIN_INTERVAL;
@@ -23,7 +25,8 @@ use super::log::ConnectionLog;
 use super::nonblocking::{Driven, Socket, drive};
 use super::refusal::{Reason, Refuser};
 use super::session::{Scratch, Session};
-use super::{Config, Shutdown, accept, socket};
+use super::shutdown::Shutdown;
+use super::socket;
 use crate::store::Executor;
 
 /// Serves with the epoll model; see [`serve`](super::serve).

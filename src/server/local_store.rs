@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::thread;
 
-use super::Shutdown;
 use super::lazy_free::LazyFree;
+use super::shutdown::Shutdown;
 use crate::protocol::Request;
 use crate::store::shards::Shards;
 use crate::store::{Batch, Executor, Garbage, StoreLost};

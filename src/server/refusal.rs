@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 #[cfg(any(feature = "tokio", feature = "epoll"))]
-use super::Config;
+use super::config::Config;
 use crate::protocol::{Encoder, Reply};
 
 /// Why a connection is not served.

@@ -9,7 +9,7 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
-use super::Config;
+use super::config::Config;
 use super::end::End;
 use super::limits::{DRAIN_CONFIRM_MAX, DRAIN_LOOKS, DRAIN_READ_MAX, PENDING_LEN_MAX};
 use super::linger::Linger;

@@ -11,9 +11,11 @@ use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread;
 
+use super::accept::accept;
+use super::config::Config;
 use super::limits::DRAIN_MAX;
 use super::log::ConnectionLog;
-use super::{Config, Shutdown, accept};
+use super::shutdown::Shutdown;
 use crate::store::broken_error;
 use admission::Admission;
 use interruptible::Interruptible;

@@ -17,6 +17,8 @@ use ::tokio::sync::watch;
 use ::tokio::task::yield_now;
 use ::tokio::time::{Sleep, sleep, sleep_until};
 
+use super::accept::accept;
+use super::config::Config;
 use super::connection_limit::{ConnectionLimit, Permit};
 use super::end::End;
 use super::limits::{DRAIN_INTERVAL, DRAIN_MAX};
@@ -25,7 +27,8 @@ use super::log::ConnectionLog;
 use super::nonblocking::{Driven, Socket, drive};
 use super::refusal::{Reason, Refuser};
 use super::session::{Scratch, Session};
-use super::{Config, Shutdown, accept, socket};
+use super::shutdown::Shutdown;
+use super::socket;
 use crate::store::Executor;
 
 /// Serves with the tokio model; see [`serve`](super::serve).

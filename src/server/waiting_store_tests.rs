@@ -3,7 +3,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -25,28 +25,45 @@ enum Gate {
 
 /// Executes nothing until its gate opens.
 #[derive(Clone)]
-struct GatedStore(Arc<(Shards, Mutex<(Gate, Vec<Waker>)>)>);
+struct GatedStore(Arc<Gated>);
+
+struct Gated {
+    shards: Shards,
+    state: Mutex<State>,
+}
+
+struct State {
+    gate: Gate,
+    waiting: Vec<Waker>,
+}
 
 impl GatedStore {
     fn new() -> Self {
-        Self(Arc::new((
-            Shards::default(),
-            Mutex::new((Gate::Closed, Vec::new())),
-        )))
+        Self(Arc::new(Gated {
+            shards: Shards::default(),
+            state: Mutex::new(State {
+                gate: Gate::Closed,
+                waiting: Vec::new(),
+            }),
+        }))
     }
 
     fn set(&self, gate: Gate) {
-        let mut state = self.0.1.lock().expect("no panic");
-        state.0 = gate;
-        state.1.drain(..).for_each(Waker::wake);
+        let mut state = self.state();
+        state.gate = gate;
+        state.waiting.drain(..).for_each(Waker::wake);
     }
 
     fn wait_until_asked(&self) {
         let begun = Instant::now();
-        while self.0.1.lock().expect("no panic").1.is_empty() {
+        while self.state().waiting.is_empty() {
             assert!(begun.elapsed() < TIMEOUT, "no batch comes");
             thread::yield_now();
         }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().expect("no panic")
     }
 }
 
@@ -56,14 +73,14 @@ impl Executor for GatedStore {
         batch: &mut Batch,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), StoreLost>> {
-        let mut state = self.0.1.lock().expect("no panic");
-        match state.0 {
+        let mut state = self.state();
+        match state.gate {
             Gate::Closed => {
-                state.1.push(cx.waker().clone());
+                state.waiting.push(cx.waker().clone());
                 Poll::Pending
             }
             Gate::Open => {
-                self.0.0.execute(batch);
+                self.0.shards.execute(batch);
                 Poll::Ready(Ok(()))
             }
             Gate::Lost => Poll::Ready(Err(StoreLost)),

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::Garbage;
+use super::garbage::Garbage;
 use crate::protocol::{Encoder, KeyRef, Reply, Request};
 
 /// The most requests of one connection that are executed together. It bounds

@@ -3,7 +3,10 @@
 use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{Batch, Garbage, Store, broken_error};
+use super::batch::Batch;
+use super::entries::Store;
+use super::executor::broken_error;
+use super::garbage::Garbage;
 use crate::protocol::{KeyRef, Reply, Request};
 
 /// Enough that two threads seldom want the same one, and that a map that

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use super::interruptible::Interruptible;
 use super::store_thread::StoreHandle;
+use crate::server::config::Config;
 use crate::server::end::End;
 use crate::server::limits::DRAIN_INTERVAL;
 use crate::server::session::{Next, Scratch, Session};
+use crate::server::shutdown::Shutdown;
 use crate::server::socket::{prepare, unconfirmed_len};
-use crate::server::{Config, Shutdown};
 
 /// How often an idle connection's worker looks whether to give back memory.
 const IDLE_TICK: Duration = Duration::from_secs(30);

@@ -8,8 +8,8 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, RecvError, Sender, TryRecvError, bounded};
 
-use crate::server::Shutdown;
 use crate::server::lazy_free::LazyFree;
+use crate::server::shutdown::Shutdown;
 use crate::store::{Batch, Store, StoreLost};
 
 /// Batches that may wait for the store thread; a worker that finds the queue

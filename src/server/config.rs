@@ -1,0 +1,69 @@
+//! What a server is started with.
+
+use std::time::Duration;
+
+use super::model::Model;
+use crate::protocol::frame::FRAME_LEN_MAX_DEFAULT;
+
+/// The most workers that a server takes.
+pub const WORKERS_MAX: usize = 10_000;
+
+/// The limits of a server. Each bounds something that a peer controls.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How bytes move.
+    pub model: Model,
+    /// Of the threads model: threads that serve one connection each, from 1 to
+    /// [`WORKERS_MAX`]. As many more connections may wait for one.
+    pub workers: usize,
+    /// Of the other models: the most connections at the same time.
+    pub connections_max: usize,
+    /// The longest payload in bytes (F5), at most
+    /// [`FRAME_LEN_MAX`](crate::protocol::frame::FRAME_LEN_MAX).
+    pub frame_len_max: usize,
+    /// How long a connection waits for a worker, or for a descriptor, before
+    /// it gets 503 (S4).
+    pub queue_timeout: Duration,
+    /// How long a frame may take from its first byte to its last, with a
+    /// second more for each 64 KiB that have arrived (F8).
+    pub frame_timeout: Duration,
+    /// How long a connection may be silent between frames; `None` for ever.
+    pub idle_timeout: Option<Duration>,
+    /// How long replies may wait for a peer to take them, with a second more
+    /// for each 64 KiB that it has taken.
+    pub write_timeout: Duration,
+    /// Whether to log each connection's begin and end on standard error.
+    pub verbose: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            model: Model::default(),
+            workers: 256,
+            connections_max: 10_000,
+            frame_len_max: FRAME_LEN_MAX_DEFAULT,
+            queue_timeout: Duration::from_secs(1),
+            frame_timeout: Duration::from_secs(30),
+            idle_timeout: None,
+            write_timeout: Duration::from_secs(30),
+            verbose: false,
+        }
+    }
+}
+
+impl Config {
+    /// With no time longer than a year, so that every deadline is a moment
+    /// that clocks can tell.
+    pub(super) fn within_a_year(&self) -> Self {
+        const YEAR: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+        Self {
+            queue_timeout: self.queue_timeout.min(YEAR),
+            frame_timeout: self.frame_timeout.min(YEAR),
+            idle_timeout: self.idle_timeout.map(|timeout| timeout.min(YEAR)),
+            write_timeout: self.write_timeout.min(YEAR),
+            ..self.clone()
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! The entries, and what each command does to them.
+
+use std::borrow::Borrow;
+use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+
+use super::garbage::Garbage;
+use crate::protocol::{Entry, KeyRef, Reply, Request};
+
+/// std's map from key to value: an entry's hash and equality are its key's.
+type Entries = HashSet<Entry, BuildHasherDefault<KeyHash>>;
+
+/// Owns the entries. Knows no socket, no thread and no lock.
+#[derive(Debug, Default)]
+pub struct Store {
+    entries: Entries,
+    /// What the entries take, without the map.
+    entries_len: usize,
+}
+
+impl Store {
+    /// Executes one request (S1). What it removes goes into `garbage`.
+    pub fn apply(&mut self, request: Request<KeyRef<'_>>, garbage: &mut Garbage) -> Reply {
+        match request {
+            Request::Set { entry } => {
+                self.entries_len += entry.len();
+                if let Some(displaced) = self.entries.replace(entry) {
+                    self.discard(displaced, garbage);
+                }
+                Reply::Done
+            }
+            Request::Get { key } => match self.entries.get(&key as &dyn Keyed) {
+                Some(entry) => Reply::Value(entry.clone().into()),
+                None => Reply::NoValue,
+            },
+            Request::Delete { key } => match self.entries.take(&key as &dyn Keyed) {
+                Some(entry) => {
+                    self.discard(entry, garbage);
+                    Reply::Done
+                }
+                None => Reply::NoKey,
+            },
+            Request::Reset => {
+                let Self {
+                    entries,
+                    entries_len,
+                } = std::mem::take(self);
+                let count = entries.len();
+                garbage.push_table(entries, count, entries_len);
+                Reply::Done
+            }
+        }
+    }
+
+    fn discard(&mut self, entry: Entry, garbage: &mut Garbage) {
+        self.entries_len -= entry.len();
+        garbage.push(entry);
+    }
+}
+
+/// What the map finds an entry by: the entry itself, or a key that has none.
+trait Keyed {
+    fn key(&self) -> KeyRef<'_>;
+}
+
+impl Keyed for Entry {
+    fn key(&self) -> KeyRef<'_> {
+        KeyRef::with_hash(self.key(), self.key_hash())
+    }
+}
+
+impl Keyed for KeyRef<'_> {
+    fn key(&self) -> KeyRef<'_> {
+        *self
+    }
+}
+
+impl<'a> Borrow<dyn Keyed + 'a> for Entry {
+    fn borrow(&self) -> &(dyn Keyed + 'a) {
+        self
+    }
+}
+
+impl PartialEq for dyn Keyed + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        let (one, other) = (self.key(), other.key());
+        one.hash() == other.hash() && one.as_str() == other.as_str()
+    }
+}
+
+impl Eq for dyn Keyed + '_ {}
+
+impl Hash for dyn Keyed + '_ {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.key().hash());
+    }
+}
+
+/// Hands on the hash that was computed when the request was parsed.
+#[derive(Debug, Default)]
+struct KeyHash(u64);
+
+impl Hasher for KeyHash {
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("a key hashes as one u64");
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
