@@ -1,5 +1,5 @@
-//! What std's sockets leave out: keepalive, the backlog, and what a peer has
-//! not confirmed.
+//! What std's sockets leave out: keepalive, the backlog, and the lengths of
+//! their queues.
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
@@ -49,6 +49,18 @@ pub(super) fn unconfirmed_len(stream: &impl AsFd) -> usize {
     }
 }
 
+/// Bytes that have arrived and were not read. Elsewhere than on Linux it is
+/// always 0.
+pub(super) fn unread_len(stream: &impl AsFd) -> usize {
+    #[cfg(target_os = "linux")]
+    return linux::unread_len(stream);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = stream;
+        0
+    }
+}
+
 /// Lets more connections wait to be accepted than the 128 that std asks for:
 /// beyond them a peer's attempt is dropped, and it tries again a second later.
 ///
@@ -63,9 +75,9 @@ pub(super) fn deepen_backlog(listener: &TcpListener) -> io::Result<()> {
     }
 }
 
-/// std can neither ask for keepalive, nor for the length of the send queue,
-/// nor for a backlog, and the baseline's six packages can't either; calls to the C library that
-/// std links already are less than a seventh package.
+/// std can neither ask for keepalive, nor for the lengths of a socket's queues,
+/// nor for a backlog, and the baseline's six packages can't either; calls to
+/// the C library that std links already are less than a seventh package.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "calls of foreign functions")]
 mod linux {
@@ -84,6 +96,7 @@ mod linux {
     const TCP_KEEPINTVL: c_int = 5;
     const TCP_KEEPCNT: c_int = 6;
     const SIOCOUTQ: c_ulong = 0x5411;
+    const SIOCINQ: c_ulong = 0x541b;
 
     /// The kernel lowers it to its own limit, net.core.somaxconn.
     const BACKLOG: c_int = 4096;
@@ -140,11 +153,19 @@ mod linux {
     }
 
     pub(super) fn unconfirmed_len(stream: &impl AsFd) -> usize {
+        queue_len(stream, SIOCOUTQ)
+    }
+
+    pub(super) fn unread_len(stream: &impl AsFd) -> usize {
+        queue_len(stream, SIOCINQ)
+    }
+
+    /// 0 for a socket that can't be asked.
+    fn queue_len(stream: &impl AsFd, request: c_ulong) -> usize {
         let mut len: c_int = 0;
-        // SAFETY: the descriptor is open while `stream` is borrowed, and
-        // SIOCOUTQ writes one c_int, for which `len` is there.
-        let status = unsafe { ioctl(stream.as_fd().as_raw_fd(), SIOCOUTQ, &raw mut len) };
-        // A socket that can't be asked has nothing that could be waited for.
+        // SAFETY: the descriptor is open while `stream` is borrowed, and both
+        // requests write one c_int, for which `len` is there.
+        let status = unsafe { ioctl(stream.as_fd().as_raw_fd(), request, &raw mut len) };
         if status == 0 {
             usize::try_from(len).unwrap_or(0)
         } else {

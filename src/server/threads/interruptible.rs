@@ -4,6 +4,8 @@ use std::io::{self, ErrorKind, Read};
 use std::net::{Shutdown as Side, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::server::socket::unread_len;
+
 /// A connection's socket, shared by the worker that serves it and the thread
 /// that stops the server.
 ///
@@ -11,8 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// that has a price: what has arrived can still be read, but the peer is no
 /// longer told of the room this makes, so one that is held back stays so.
 /// Therefore the input is ended only when a read is really blocked, which
-/// means that nothing has arrived; a busy worker sees for itself that it was
-/// interrupted.
+/// means that nothing has arrived; another read returns, and its worker sees
+/// for itself that it was interrupted.
 #[derive(Debug)]
 pub(super) struct Interruptible {
     stream: TcpStream,
@@ -41,7 +43,7 @@ impl Interruptible {
         // With the two in `read`: whichever of the threads comes second sees
         // what the first has stored, so no read can slip through.
         self.is_interrupted.store(true, Ordering::SeqCst);
-        if self.is_waiting.load(Ordering::SeqCst) {
+        if self.is_waiting.load(Ordering::SeqCst) && unread_len(&self.stream) == 0 {
             self.input_is_ended.store(true, Ordering::SeqCst);
             // It fails when the peer has gone, which ends the read as well.
             let _ = self.stream.shutdown(Side::Read);
