@@ -86,8 +86,8 @@ pub(crate) struct Bench {
     #[argh(option, from_str_fn(parse_timeout))]
     duration: Option<Duration>,
 
-    /// how many requests to measure, in place of --duration; for 1 min at most,
-    /// and 1 s for each 100, or twice the time that --rate takes
+    /// how many requests to measure, in place of --duration; for 1 min at most, and
+    /// the longer of 1 s for each 100 and twice the time that --rate takes
     #[argh(option, from_str_fn(parse_count))]
     requests: Option<u64>,
 

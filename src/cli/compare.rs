@@ -34,7 +34,8 @@ use super::signals::stop_flag;
             keys; or one of threads, tokio, epoll, echo-threads, echo-epoll, redis and\n\
             memcached. A load ends 10 s after its time at the latest, to set N keys may take 10 s\n\
             and 1 s for each 1,000 keys and each MiB of values, to check that a target is right\n\
-            1 min; one that fails three times is not asked any more. docs/benchmarking.md says what is measured, and how to read it.",
+            1 min; one that fails three times is not asked any more. docs/benchmarking.md\n\
+            says what is measured, and how to read it.",
     error_code(0, "compared"),
     error_code(
         1,

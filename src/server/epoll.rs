@@ -1,5 +1,5 @@
 //! One event loop per core. Each owns its connections from first byte to last
-//! and takes the locks of the store's shards itself: no request changes threads.
+//! and polls the store itself: no request changes threads.
 
 use std::collections::BTreeSet;
 use std::io::{self, IoSlice, Read, Write};

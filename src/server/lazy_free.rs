@@ -4,7 +4,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,30 +14,33 @@ use crate::store::Garbage;
 /// garbage itself: nobody removes faster than it is freed.
 const QUEUE_LEN_MAX: usize = 1024;
 
-/// The memory is given back when this many bytes have been freed,
+/// Memory is given back when so many bytes have been freed that no new entry
+/// has taken the place of, and that at most once in an interval. It is also
+/// given back when so many were freed in all, and nothing for an interval: a
+/// busy server would have to ask for it again.
 const TRIM_LEN_MIN: usize = 16 << 20;
-
-/// and nothing was for so long,
-const TRIM_SILENCE: Duration = Duration::from_millis(100);
-
-/// or this time has passed since. What is given back has to be asked for
-/// again, so a busy server should not do it more often.
 const TRIM_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Access to the thread, which ends with the last.
 #[derive(Clone, Debug)]
 pub(super) struct LazyFree {
     queue: SyncSender<Freed>,
-    /// Bytes that were freed elsewhere and that the thread has not heard of.
-    freed_elsewhere: Arc<AtomicUsize>,
+    elsewhere: Arc<FreedElsewhere>,
 }
 
 #[derive(Debug)]
 enum Freed {
     /// To be freed by the thread.
     Here(Garbage),
-    /// So many bytes were freed by others.
-    Elsewhere(usize),
+    /// Bytes that were freed by others.
+    Elsewhere { bytes: usize, lasting: usize },
+}
+
+/// Bytes that were freed elsewhere and that the thread has not heard of.
+#[derive(Debug, Default)]
+struct FreedElsewhere {
+    bytes: AtomicUsize,
+    lasting: AtomicUsize,
 }
 
 impl LazyFree {
@@ -49,7 +52,7 @@ impl LazyFree {
             .spawn(move || run(&freed))?;
         Ok(Self {
             queue,
-            freed_elsewhere: Arc::default(),
+            elsewhere: Arc::default(),
         })
     }
 
@@ -64,39 +67,52 @@ impl LazyFree {
             let _ = self.queue.try_send(Freed::Here(garbage));
             return;
         }
-        let freed = self
-            .freed_elsewhere
-            .fetch_add(garbage.bytes(), Ordering::Relaxed);
-        if freed > TRIM_LEN_MIN {
-            let freed = self.freed_elsewhere.swap(0, Ordering::Relaxed);
-            if let Err(TrySendError::Full(_)) = self.queue.try_send(Freed::Elsewhere(freed)) {
-                self.freed_elsewhere.fetch_add(freed, Ordering::Relaxed);
-            }
+        let FreedElsewhere { bytes, lasting } = &*self.elsewhere;
+        if garbage.lasting_bytes() > 0 {
+            lasting.fetch_add(garbage.lasting_bytes(), Ordering::Relaxed);
+        }
+        if bytes.fetch_add(garbage.bytes(), Ordering::Relaxed) > TRIM_LEN_MIN {
+            let freed = Freed::Elsewhere {
+                bytes: bytes.swap(0, Ordering::Relaxed),
+                lasting: lasting.swap(0, Ordering::Relaxed),
+            };
+            // A full queue has the thread busy for as long as this can wait.
+            let _ = self.queue.try_send(freed);
         }
     }
 }
 
 fn run(queue: &Receiver<Freed>) {
-    let mut untrimmed = 0;
-    let mut trimmed_at = Instant::now();
+    let (mut untrimmed, mut lasting) = (0, 0);
+    let mut trimmed_at = None;
     loop {
         let next = if untrimmed < TRIM_LEN_MIN {
             queue.recv().map_err(|_| RecvTimeoutError::Disconnected)
         } else {
-            queue.recv_timeout(TRIM_SILENCE)
+            queue.recv_timeout(TRIM_INTERVAL)
         };
         let is_silent = next.is_err();
         match next {
             // Freed at the end of this arm.
-            Ok(Freed::Here(garbage)) => untrimmed += garbage.bytes(),
-            Ok(Freed::Elsewhere(bytes)) => untrimmed += bytes,
+            Ok(Freed::Here(garbage)) => {
+                untrimmed += garbage.bytes();
+                lasting += garbage.lasting_bytes();
+            }
+            Ok(Freed::Elsewhere {
+                bytes,
+                lasting: lasting_bytes,
+            }) => {
+                untrimmed += bytes;
+                lasting += lasting_bytes;
+            }
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        if untrimmed >= TRIM_LEN_MIN && (is_silent || trimmed_at.elapsed() > TRIM_INTERVAL) {
+        let is_due = trimmed_at.is_none_or(|at: Instant| at.elapsed() > TRIM_INTERVAL);
+        if is_silent || lasting >= TRIM_LEN_MIN && is_due {
             allocator::trim();
-            untrimmed = 0;
-            trimmed_at = Instant::now();
+            (untrimmed, lasting) = (0, 0);
+            trimmed_at = Some(Instant::now());
         }
     }
 }

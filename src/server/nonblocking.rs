@@ -26,12 +26,12 @@ pub(super) enum Driven {
     SocketNotReady,
     /// The store has the batch.
     StoreNotReady,
-    /// There is more to do, after other connections had their turn.
+    /// There is more to do, after other connections were driven.
     Again,
 }
 
-/// Batches that are executed, and reads, before other connections get their
-/// turns. More made those wait: 200 ms behind two peers that only pipeline.
+/// Batches that are executed, and reads, before other connections are driven.
+/// More would make those wait behind peers that only pipeline.
 const BATCHES_PER_DRIVE: usize = 2;
 const READS_PER_DRIVE: usize = 8;
 

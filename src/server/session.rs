@@ -32,8 +32,8 @@ pub(super) enum Next {
     Wait,
 }
 
-/// Buffers that the connections of one thread take turns with. A connection
-/// keeps one only while there is something in it.
+/// Buffers that the connections of one thread share: each takes them to be
+/// driven, and releases those with nothing in them.
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     incoming: Vec<u8>,

@@ -34,7 +34,7 @@ pub(super) fn serve(
         config.queue_timeout,
         worker(Arc::clone(&store), config.clone(), shutdown.clone()),
     )?;
-    let reaper = thread::Builder::new()
+    let queue_timeout = thread::Builder::new()
         .name("queue-timeout".to_owned())
         .spawn({
             let admission = Arc::clone(&admission);
@@ -50,7 +50,7 @@ pub(super) fn serve(
     });
     admission.drain(DRAIN_MAX);
     // It has nothing left to wait for.
-    let _ = reaper.join();
+    let _ = queue_timeout.join();
     accepted?;
     if store.is_broken() {
         return Err(broken_error());

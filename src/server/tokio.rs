@@ -1,5 +1,5 @@
 //! A task per connection on tokio's runtime, over the same sessions and the
-//! same shards as the epoll model.
+//! same store as the epoll model.
 
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
@@ -183,7 +183,7 @@ impl<E: Executor> Connection<E> {
     }
 }
 
-/// Lends the buffers of the runtime's thread that this runs on.
+/// Runs `use_it` with the buffers of the runtime's thread that this runs on.
 fn with_scratch<T>(use_it: impl FnOnce(&mut Scratch) -> T) -> T {
     thread_local! {
         static SCRATCH: RefCell<Scratch> = RefCell::default();

@@ -23,9 +23,11 @@ impl Store {
     pub fn apply(&mut self, request: Request<KeyRef<'_>>, garbage: &mut Garbage) -> Reply {
         match request {
             Request::Set { entry } => {
-                self.entries_len += entry.len();
+                let len = entry.len();
+                self.entries_len += len;
                 if let Some(displaced) = self.entries.replace(entry) {
-                    self.discard(displaced, garbage);
+                    self.entries_len -= displaced.len();
+                    garbage.push_displaced(displaced, len);
                 }
                 Reply::Done
             }
@@ -35,7 +37,8 @@ impl Store {
             },
             Request::Delete { key } => match self.entries.take(&key as &dyn Keyed) {
                 Some(entry) => {
-                    self.discard(entry, garbage);
+                    self.entries_len -= entry.len();
+                    garbage.push(entry);
                     Reply::Done
                 }
                 None => Reply::NoKey,
@@ -50,11 +53,6 @@ impl Store {
                 Reply::Done
             }
         }
-    }
-
-    fn discard(&mut self, entry: Entry, garbage: &mut Garbage) {
-        self.entries_len -= entry.len();
-        garbage.push(entry);
     }
 }
 

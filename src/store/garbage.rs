@@ -15,6 +15,7 @@ pub struct Garbage {
     tables: Vec<Box<dyn Any + Send>>,
     cost: usize,
     bytes: usize,
+    lasting_bytes: usize,
 }
 
 /// A page of memory, in bytes.
@@ -23,7 +24,14 @@ const PAGE_LEN: usize = 4 << 10;
 impl Garbage {
     /// Adds an entry.
     pub(super) fn push(&mut self, entry: Entry) {
-        self.charge(1, entry.len());
+        self.push_displaced(entry, 0);
+    }
+
+    /// Adds an entry whose place one of so many bytes has taken.
+    pub(super) fn push_displaced(&mut self, entry: Entry, by: usize) {
+        let len = entry.len();
+        self.charge(1, len);
+        self.lasting_bytes += len.saturating_sub(by);
         self.entries.push(entry);
     }
 
@@ -31,6 +39,7 @@ impl Garbage {
     pub(super) fn push_table(&mut self, table: impl Any + Send, entries: usize, bytes: usize) {
         if entries > 0 {
             self.charge(entries, bytes);
+            self.lasting_bytes += bytes;
             self.tables.push(Box::new(table));
         }
     }
@@ -57,6 +66,11 @@ impl Garbage {
     /// The bytes of the entries in it.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Those of its bytes that no new entry has taken the place of.
+    pub fn lasting_bytes(&self) -> usize {
+        self.lasting_bytes
     }
 }
 
@@ -99,6 +113,17 @@ mod tests {
         long.push(entry(8 << 20));
         assert!(long.is_large());
         assert!(long.bytes() > 9 << 20);
+    }
+
+    #[test]
+    fn what_a_new_entry_takes_the_place_of_does_not_last() {
+        let mut garbage = Garbage::default();
+        garbage.push_displaced(entry(1000), 400);
+        garbage.push_displaced(entry(1000), 4000);
+        garbage.push(entry(7));
+        let len = |value_len| entry(value_len).len();
+        assert_eq!(garbage.bytes(), 2 * len(1000) + len(7));
+        assert_eq!(garbage.lasting_bytes(), len(1000) - 400 + len(7));
     }
 
     #[test]

@@ -37,19 +37,19 @@ struct Client {
 }
 
 /// What went wrong, and whether the connection can go on.
-struct Trouble {
+struct Failure {
     sentence: String,
     is_over: bool,
 }
 
-impl From<io::Error> for Trouble {
+impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         broken(error)
     }
 }
 
-fn broken(what: impl ToString) -> Trouble {
-    Trouble {
+fn broken(what: impl ToString) -> Failure {
+    Failure {
         sentence: what.to_string(),
         is_over: true,
     }
@@ -116,7 +116,7 @@ impl Client {
         })
     }
 
-    fn exchange(&mut self, request: &Value) -> Result<Value, Trouble> {
+    fn exchange(&mut self, request: &Value) -> Result<Value, Failure> {
         if self.stream.is_none() {
             let stream = TcpStream::connect(("127.0.0.1", self.port))?;
             if !self.has("waits-for-ever") {
@@ -148,7 +148,7 @@ impl Client {
     }
 
     /// Reads so many bytes, unless the fault makes it one read.
-    fn read(&mut self, len: usize, fault: &str) -> Result<Vec<u8>, Trouble> {
+    fn read(&mut self, len: usize, fault: &str) -> Result<Vec<u8>, Failure> {
         let reads_once = self.has(fault);
         let takes_what_came = self.has("takes-what-came");
         let stream = self.stream.as_mut().expect("it is there");
@@ -170,7 +170,7 @@ impl Client {
         Ok(bytes)
     }
 
-    fn judge(&self, verb: &str, reply: &Value) -> Result<String, Trouble> {
+    fn judge(&self, verb: &str, reply: &Value) -> Result<String, Failure> {
         let members = reply.as_object().ok_or_else(|| broken("no object"))?;
         let is_known = |name: &String| name == "status_code" || name == "value";
         if self.has("knows-all-members") && !members.keys().all(is_known) {
@@ -191,7 +191,7 @@ impl Client {
             (200, "get", None) => Err(broken("no value")),
             (200, ..) => Ok("ok".to_owned()),
             (404, "get" | "delete", _) => Ok("absent".to_owned()),
-            (400..600, ..) => Err(Trouble {
+            (400..600, ..) => Err(Failure {
                 sentence: format!("status {status}"),
                 is_over: false,
             }),

@@ -211,7 +211,7 @@ impl<'a> Runner<'a> {
         let wanted = step.idle.min(most);
         idle.grow_to(load, wanted, self.stop);
         if idle.count() < wanted {
-            // It is full, and the busy ones need places too.
+            // It is full, and the busy ones have to connect too.
             idle.shrink_by(busy);
         }
     }

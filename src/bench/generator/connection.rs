@@ -11,9 +11,9 @@ use super::load::Load;
 use crate::bench::protocol::{Outcome, Protocol};
 use crate::bench::workload::{Operation, Values};
 
-/// What is read or written for one event, in bytes: a server that is always there first
+/// The most that is read or written for one event, in bytes: a server that is always there first
 /// must not keep a thread from the clock.
-const TURN_LEN: usize = 1 << 20;
+const EVENT_LEN_MAX: usize = 1 << 20;
 
 /// A request that waits for its reply.
 #[derive(Clone, Copy, Debug)]
@@ -76,12 +76,12 @@ impl Connection {
         self.written < self.out.len()
     }
 
-    /// Writes what the socket takes, but no more than [`TURN_LEN`]; adds how many bytes
+    /// Writes what the socket takes, but no more than [`EVENT_LEN_MAX`]; adds how many bytes
     /// that is to `sent`.
     ///
     /// Returns whether the socket may take more, for which there will be no event.
     pub(super) fn flush(&mut self, sent: &mut u64) -> Result<bool, Failure> {
-        let mut left = TURN_LEN;
+        let mut left = EVENT_LEN_MAX;
         while self.has_unsent() {
             if left == 0 {
                 return Ok(true);
@@ -104,7 +104,7 @@ impl Connection {
         Ok(false)
     }
 
-    /// Reads what is there into `scratch`, but no more than [`TURN_LEN`], and hands each
+    /// Reads what is there into `scratch`, but no more than [`EVENT_LEN_MAX`], and hands each
     /// reply to `deliver`, with its value if they are wanted; adds how many bytes came to
     /// `received`. To the end of the stream if `ends`, for which there will be no event.
     ///
@@ -123,7 +123,7 @@ impl Connection {
             deliver(request.ok_or_else(nobody)?, answer.outcome, answer.value);
             Ok(())
         };
-        let mut left = TURN_LEN;
+        let mut left = EVENT_LEN_MAX;
         while left > 0 {
             let n = match self.stream.read(scratch) {
                 Ok(0) => return Err(Failure::Closed("the server closed it".to_owned())),

@@ -163,7 +163,7 @@ impl<'a> Driver<'a> {
         self.go_on(index, takes_more);
     }
 
-    /// After a turn of a connection: closes it, or sees to it that its next comes.
+    /// After an event of a connection: closes it, or has it come again if there is more.
     fn go_on(&mut self, index: usize, has_more: Result<bool, Failure>) {
         let Some(connection) = &mut self.connections[index] else {
             return;

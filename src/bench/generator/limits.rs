@@ -52,7 +52,8 @@ impl Load {
     /// - to connect, 10 s and 1 s for each 1,000 connections;
     /// - if it sets every key, 10 s and 1 s for each 1,000 keys and for each MiB of values;
     /// - the warm-up and the time that is measured, which for a number of requests is 1 min
-    ///   and 1 s for each 100, or twice the time that an open loop takes to send them;
+    ///   and the longer of 1 s for each 100 and twice the time that an open loop takes to
+    ///   send them;
     /// - 10 s for the last replies.
     pub fn time_max(&self) -> Duration {
         let filling = match self.fills() {

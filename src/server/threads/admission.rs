@@ -32,7 +32,7 @@ pub(super) struct Admission {
 
 struct State {
     free_workers: usize,
-    /// The connections that workers serve, to be woken when the server stops.
+    /// The connections that workers serve, to be interrupted when the server stops.
     served: HashMap<u64, Arc<Interruptible>>,
     next_id: u64,
     /// Longest first; empty while a worker is free.
@@ -92,7 +92,7 @@ impl Admission {
         }
     }
 
-    /// Wakes the workers, so that every connection ends after what its peer
+    /// Interrupts the workers, so that every connection ends after what its peer
     /// has sent so far.
     pub(super) fn stop(&self) {
         let mut state = self.state();
@@ -273,7 +273,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let admission = Admission::new(WORKERS, Duration::from_secs(20), echo).expect("threads");
-        let refuser = thread::spawn({
+        let queue_timeout = thread::spawn({
             let admission = Arc::clone(&admission);
             move || admission.refuse_late()
         });
@@ -300,6 +300,6 @@ mod tests {
 
         admission.stop();
         admission.drain(Duration::from_secs(20));
-        refuser.join().expect("it ends");
+        queue_timeout.join().expect("it ends");
     }
 }

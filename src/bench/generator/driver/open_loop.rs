@@ -5,16 +5,16 @@ use super::super::window::Window;
 use super::{Driver, push};
 use crate::bench::schedule::Schedule;
 
-/// Requests that are sent before the clock is looked at again.
-const TURN_COUNT: usize = 4096;
+/// The most requests that are sent before the clock is looked at again.
+const SENDS_MAX: usize = 4096;
 
 impl Driver<'_> {
     /// Sends what is due, in turn over the connections that have room, but no
-    /// more than [`TURN_COUNT`] before the next look at the clock.
+    /// more than [`SENDS_MAX`] before the next look at the clock.
     pub(super) fn send_due(&mut self, schedule: &mut Schedule, window: &Window, now_ns: u64) {
         let mut dirty = Vec::new();
         let mut count = 0;
-        while count < TURN_COUNT
+        while count < SENDS_MAX
             && schedule.due_ns() <= now_ns.min(window.end_ns)
             && self.left != Some(0)
         {
