@@ -110,7 +110,8 @@ pub struct Decoder {
     buffer: Vec<u8>,
     start: usize,
     end: usize,
-    /// Whether the last read took all the room it was given.
+    /// What the last read brought, and whether that took all the room.
+    last_read: usize,
     filled: bool,
     frame_len_max: usize,
 }
@@ -122,6 +123,7 @@ impl Decoder {
             buffer: Vec::new(),
             start: 0,
             end: 0,
+            last_read: 0,
             filled: false,
             frame_len_max,
         }
@@ -139,6 +141,7 @@ impl Decoder {
         let room = &mut self.buffer[self.end..];
         let n = reader.read(room)?;
         self.filled = n == room.len();
+        self.last_read = n;
         self.end += n;
         Ok(n)
     }
@@ -194,13 +197,12 @@ impl Decoder {
         if len == 0 {
             self.resize_empty(BUFFER_LEN_MIN);
         } else if self.buffered() == 0 {
-            let last_read = self.end;
             (self.start, self.end) = (0, 0);
             if self.filled && len < BUFFER_LEN_BUSY {
                 self.resize_empty(2 * len);
             } else if len > BUFFER_LEN_BUSY {
                 self.resize_empty(BUFFER_LEN_BUSY);
-            } else if last_read < len / 16 && len > BUFFER_LEN_MIN {
+            } else if self.last_read < len / 16 && len > BUFFER_LEN_MIN {
                 self.resize_empty((len / 2).max(BUFFER_LEN_MIN));
             }
         } else {

@@ -49,9 +49,10 @@ impl fmt::Display for End {
 
 impl End {
     /// Whether it is none: a read or write ended because the socket was not
-    /// ready, or its timeout was up.
+    /// ready, or its timeout was up. On Unix both are `WouldBlock`; `TimedOut`
+    /// says that the peer is dead.
     pub(super) fn is_not_ready(&self) -> bool {
-        matches!(self, Self::Io(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut))
+        matches!(self, Self::Io(error) if error.kind() == ErrorKind::WouldBlock)
     }
 }
 

@@ -3,16 +3,18 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::store::Garbage;
 
-/// Pieces of garbage that may wait. Whoever finds the queue full frees its
-/// garbage itself: nobody removes faster than it is freed.
+/// Pieces of garbage that may wait, and bytes at which no more join them.
+/// Whoever finds the queue full frees its garbage itself, so that nobody
+/// removes faster than is freed.
 const QUEUE_LEN_MAX: usize = 1024;
+const QUEUE_BYTES_MAX: usize = 256 << 20;
 
 /// Memory is given back when so many bytes have been freed that no new entry
 /// has taken the place of, and that at most once in an interval. It is also
@@ -25,6 +27,7 @@ const TRIM_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub(super) struct LazyFree {
     queue: SyncSender<Freed>,
+    queue_bytes: Arc<AtomicUsize>,
     elsewhere: Arc<FreedElsewhere>,
 }
 
@@ -33,25 +36,28 @@ enum Freed {
     /// To be freed by the thread.
     Here(Garbage),
     /// Bytes that were freed by others.
-    Elsewhere { bytes: usize, lasting: usize },
+    Elsewhere { bytes: usize, lasting: isize },
 }
 
 /// Bytes that were freed elsewhere and that the thread has not heard of.
 #[derive(Debug, Default)]
 struct FreedElsewhere {
     bytes: AtomicUsize,
-    lasting: AtomicUsize,
+    lasting: AtomicIsize,
 }
 
 impl LazyFree {
     /// Starts the thread.
     pub(super) fn start() -> io::Result<Self> {
         let (queue, freed) = sync_channel(QUEUE_LEN_MAX);
-        thread::Builder::new()
-            .name("lazy-free".to_owned())
-            .spawn(move || run(&freed))?;
+        let queue_bytes = Arc::<AtomicUsize>::default();
+        thread::Builder::new().name("lazy-free".to_owned()).spawn({
+            let queue_bytes = Arc::clone(&queue_bytes);
+            move || run(&freed, &queue_bytes)
+        })?;
         Ok(Self {
             queue,
+            queue_bytes,
             elsewhere: Arc::default(),
         })
     }
@@ -63,12 +69,11 @@ impl LazyFree {
             return;
         }
         if garbage.is_large() {
-            // Back in the error, it is freed here.
-            let _ = self.queue.try_send(Freed::Here(garbage));
+            self.enqueue(garbage);
             return;
         }
         let FreedElsewhere { bytes, lasting } = &*self.elsewhere;
-        if garbage.lasting_bytes() > 0 {
+        if garbage.lasting_bytes() != 0 {
             lasting.fetch_add(garbage.lasting_bytes(), Ordering::Relaxed);
         }
         if bytes.fetch_add(garbage.bytes(), Ordering::Relaxed) > TRIM_LEN_MIN {
@@ -76,13 +81,22 @@ impl LazyFree {
                 bytes: bytes.swap(0, Ordering::Relaxed),
                 lasting: lasting.swap(0, Ordering::Relaxed),
             };
-            // A full queue has the thread busy for as long as this can wait.
+            // With a full queue the thread will hear of enough that is freed.
             let _ = self.queue.try_send(freed);
+        }
+    }
+
+    fn enqueue(&self, garbage: Garbage) {
+        let bytes = garbage.bytes();
+        let queued = self.queue_bytes.fetch_add(bytes, Ordering::Relaxed);
+        // Back in the error, it is freed here.
+        if queued >= QUEUE_BYTES_MAX || self.queue.try_send(Freed::Here(garbage)).is_err() {
+            self.queue_bytes.fetch_sub(bytes, Ordering::Relaxed);
         }
     }
 }
 
-fn run(queue: &Receiver<Freed>) {
+fn run(queue: &Receiver<Freed>, queue_bytes: &AtomicUsize) {
     let (mut untrimmed, mut lasting) = (0, 0);
     let mut trimmed_at = None;
     loop {
@@ -93,10 +107,12 @@ fn run(queue: &Receiver<Freed>) {
         };
         let is_silent = next.is_err();
         match next {
-            // Freed at the end of this arm.
             Ok(Freed::Here(garbage)) => {
-                untrimmed += garbage.bytes();
+                let bytes = garbage.bytes();
+                untrimmed += bytes;
                 lasting += garbage.lasting_bytes();
+                drop(garbage);
+                queue_bytes.fetch_sub(bytes, Ordering::Relaxed);
             }
             Ok(Freed::Elsewhere {
                 bytes,
@@ -109,7 +125,8 @@ fn run(queue: &Receiver<Freed>) {
             Err(RecvTimeoutError::Disconnected) => return,
         }
         let is_due = trimmed_at.is_none_or(|at: Instant| at.elapsed() > TRIM_INTERVAL);
-        if is_silent || lasting >= TRIM_LEN_MIN && is_due {
+        lasting = lasting.max(0);
+        if is_silent || lasting >= TRIM_LEN_MIN as isize && is_due {
             allocator::trim();
             (untrimmed, lasting) = (0, 0);
             trimmed_at = Some(Instant::now());

@@ -16,7 +16,7 @@ pub(super) const DRAIN_CONFIRM_MAX: Duration = Duration::from_millis(1400);
 
 /// After the server was asked to stop: how often a connection may have nothing
 /// to read before it counts as having sent all, and how far apart.
-pub(super) const DRAIN_LOOKS: u32 = 5;
+pub(super) const DRAIN_EMPTY_READS: u32 = 5;
 pub(super) const DRAIN_INTERVAL: Duration = Duration::from_millis(4);
 
 /// After the server was asked to stop: the longest that connections may take

@@ -74,6 +74,7 @@ fn drive_on(
                     return Ok(Driven::StoreNotReady);
                 };
                 executed?;
+                session.executed();
                 batches += 1;
             }
             Next::Write => {
@@ -86,5 +87,55 @@ fn drive_on(
             Next::EndOutput => socket.end_output()?,
             Next::Wait => return Ok(Driven::SocketNotReady),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::config::Config;
+
+    /// The kernel has given up on the peer.
+    struct DeadSocket;
+
+    const ETIMEDOUT: i32 = 110;
+
+    impl Read for DeadSocket {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::from_raw_os_error(ETIMEDOUT))
+        }
+    }
+
+    impl Write for DeadSocket {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::Error::from_raw_os_error(ETIMEDOUT))
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Socket for DeadSocket {
+        fn end_output(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn unconfirmed_len(&self) -> usize {
+            0
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_peer_that_keepalive_found_dead_is_not_waited_for() {
+        let mut session = Session::new(&Config::default());
+        let driven = drive(
+            &mut session,
+            &mut DeadSocket,
+            &mut Scratch::default(),
+            |_| Poll::Pending,
+        );
+        assert!(matches!(driven, Err(End::Io(_))), "{driven:?}");
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::config::Config;
 use super::end::End;
-use super::limits::{DRAIN_CONFIRM_MAX, DRAIN_LOOKS, DRAIN_READ_MAX, PENDING_LEN_MAX};
+use super::limits::{DRAIN_CONFIRM_MAX, DRAIN_EMPTY_READS, DRAIN_READ_MAX, PENDING_LEN_MAX};
 use super::linger::Linger;
 use super::pace::{FramePace, Pace};
 use crate::protocol::{Decoder, Encoder, FrameError, Reply};
@@ -55,7 +55,7 @@ struct Blocked {
 #[derive(Clone, Copy, Debug)]
 enum Drain {
     /// Read on, until nothing came so many times.
-    Reading { looks: u32 },
+    Reading { empty_reads: u32 },
     /// Only answer what has been read.
     Answering,
 }
@@ -66,6 +66,8 @@ pub(super) struct Session {
     decoder: Decoder,
     encoder: Encoder,
     batch: Option<Box<Batch>>,
+    /// The store has the batch.
+    executing: bool,
     frame: FramePace,
     /// Of replies that the socket had no room for.
     blocked: Option<Box<Blocked>>,
@@ -85,6 +87,7 @@ impl Session {
             decoder: Decoder::new(config.frame_len_max),
             encoder: Encoder::default(),
             batch: None,
+            executing: false,
             frame: FramePace::new(config.frame_timeout),
             blocked: None,
             write_timeout: config.write_timeout,
@@ -112,7 +115,7 @@ impl Session {
     pub(super) fn release(&mut self, scratch: &mut Scratch) {
         self.decoder.release(&mut scratch.incoming);
         self.encoder.release(&mut scratch.outgoing);
-        if self.batch.as_ref().is_some_and(|batch| batch.is_empty()) {
+        if !self.executing && self.batch.as_ref().is_some_and(|batch| batch.is_empty()) {
             scratch.batch = self.batch.take();
         }
     }
@@ -120,6 +123,9 @@ impl Session {
     /// What it needs to go on. Parses what was read and encodes what was
     /// executed.
     pub(super) fn next(&mut self) -> Next {
+        if self.executing {
+            return Next::Execute;
+        }
         if self.linger.is_some() {
             return self.read_on();
         }
@@ -132,6 +138,7 @@ impl Session {
         if self.encoder.pending() > 0 {
             Next::Write
         } else if self.has_requests() {
+            self.executing = true;
             Next::Execute
         } else if self.out_of_step.is_some() {
             self.linger = Some(Box::new(Linger::begin()));
@@ -148,6 +155,11 @@ impl Session {
     /// replies that it makes.
     pub(super) fn batch(&mut self) -> &mut Batch {
         self.batch.get_or_insert_default()
+    }
+
+    /// The store has executed the batch, or as much of it as has room.
+    pub(super) fn executed(&mut self) {
+        self.executing = false;
     }
 
     /// Takes what one read brings.
@@ -212,7 +224,7 @@ impl Session {
         if let Some(blocked) = &self.blocked {
             return Some(blocked.pace.deadline(blocked.confirmed));
         }
-        if self.has_requests() {
+        if self.executing || self.has_requests() {
             return None;
         }
         if let Some(pace) = self.frame.pace() {
@@ -235,36 +247,43 @@ impl Session {
 
     /// The server was asked to stop so long ago. To be said again every
     /// [`DRAIN_INTERVAL`](super::limits::DRAIN_INTERVAL), before the socket is
-    /// looked at.
-    pub(super) fn drain(&mut self, since_stop: Duration) {
-        let drain = self.drain.get_or_insert(Drain::Reading { looks: 0 });
+    /// looked at. Fails when the peer has had its time.
+    pub(super) fn drain(&mut self, since_stop: Duration) -> Result<(), End> {
+        let drain = self.drain.get_or_insert(Drain::Reading { empty_reads: 0 });
         if since_stop >= DRAIN_READ_MAX {
             *drain = Drain::Answering;
         }
+        if since_stop > DRAIN_CONFIRM_MAX {
+            return Err(End::Stopping);
+        }
+        Ok(())
     }
 
-    /// Whether the peer has sent all it had to, and has all its replies, so
-    /// that the connection can end; or has had its time.
+    /// The connection's end, if the peer has sent all it had to and has all its
+    /// replies.
     ///
-    /// To be asked after each look at the socket that found nothing to read,
-    /// with the time since the stop and the bytes that the peer has not
-    /// confirmed.
-    pub(super) fn drained(&mut self, since_stop: Duration, unconfirmed: usize) -> Option<End> {
+    /// To be asked each time that the socket had nothing to read, with the
+    /// bytes that the peer has not confirmed.
+    pub(super) fn drained(&mut self, unconfirmed: usize) -> Result<(), End> {
         let all_is_written = self.all_is_written();
-        if let Some(Drain::Reading { looks }) = &mut self.drain {
-            // One that is held up by its store or its peer has not looked.
-            *looks += u32::from(all_is_written);
-            if *looks >= DRAIN_LOOKS {
+        if let Some(Drain::Reading { empty_reads }) = &mut self.drain {
+            // One that is held up by its store or its peer has not read.
+            *empty_reads += u32::from(all_is_written);
+            if *empty_reads >= DRAIN_EMPTY_READS {
                 self.drain = Some(Drain::Answering);
             }
         }
         let reads_on = matches!(self.drain, Some(Drain::Reading { .. }));
-        let is_done = !reads_on && all_is_written && unconfirmed == 0;
-        (is_done || since_stop > DRAIN_CONFIRM_MAX).then_some(End::Stopping)
+        if !reads_on && all_is_written && unconfirmed == 0 {
+            return Err(End::Stopping);
+        }
+        Ok(())
     }
 
     fn all_is_written(&self) -> bool {
-        self.batch.as_ref().is_none_or(|batch| batch.is_empty()) && self.encoder.pending() == 0
+        !self.executing
+            && self.batch.as_ref().is_none_or(|batch| batch.is_empty())
+            && self.encoder.pending() == 0
     }
 
     fn has_requests(&self) -> bool {
@@ -282,17 +301,21 @@ impl Session {
 
     /// Takes the frames that have arrived into the batch.
     fn fill(&mut self) {
-        let batch = self.batch.get_or_insert_default();
-        while !batch.is_full() {
+        loop {
             match self.decoder.next_frame() {
                 Ok(Some(payload)) => {
                     self.frame.end();
+                    let batch = self.batch.get_or_insert_default();
                     batch.push_frame(payload);
+                    if batch.is_full() {
+                        return;
+                    }
                 }
                 Ok(None) => return,
                 Err(error) => {
                     self.out_of_step = Some(error);
-                    batch.push_reply(Reply::BadRequest(error.to_string()));
+                    let batch = self.batch.get_or_insert_default();
+                    batch.push_refusal(Reply::BadRequest(error.to_string()));
                     return;
                 }
             }

@@ -165,7 +165,9 @@ impl<E: Executor> Connection<E> {
     /// Drives the session after the server was asked to stop.
     async fn drain(&mut self, stream: &mut TcpStream) -> End {
         loop {
-            self.session.drain(self.shutdown.elapsed());
+            if let Err(end) = self.session.drain(self.shutdown.elapsed()) {
+                return end;
+            }
             match poll_fn(|cx| Poll::Ready(self.drive(stream, cx))).await {
                 Ok(Driven::Again) => {
                     yield_now().await;
@@ -175,7 +177,7 @@ impl<E: Executor> Connection<E> {
                 Err(end) => return end,
             }
             let unconfirmed = socket::unconfirmed_len(stream);
-            if let Some(end) = self.session.drained(self.shutdown.elapsed(), unconfirmed) {
+            if let Err(end) = self.session.drained(unconfirmed) {
                 return end;
             }
             sleep(DRAIN_INTERVAL).await;

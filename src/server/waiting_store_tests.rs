@@ -1,7 +1,8 @@
 //! Claims about the models with a store that lets them wait, as one behind a
 //! network or a disk does.
 
-use std::io::{self, Read, Write};
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
@@ -9,13 +10,25 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use super::{Config, Model, Shutdown, epoll, tokio};
+use crate::protocol::Reply;
 use crate::protocol::frame::{self, read_frame};
 use crate::store::shards::Shards;
-use crate::store::{Batch, Executor, StoreLost};
+use crate::store::{Batch, Executor, Garbage, StoreLost};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What a [`GatedStore`] does with batches.
+/// When a [`GatedStore`] executes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Executes {
+    /// As one behind a disk: before its gate opens, where nobody may see it.
+    First,
+    /// As one behind a network: elsewhere, and what it hears it answers with
+    /// when its gate has opened.
+    Elsewhere,
+    /// When its gate has opened.
+    Last,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Gate {
     Closed,
@@ -23,9 +36,16 @@ enum Gate {
     Lost,
 }
 
-/// Executes nothing until its gate opens.
+/// Has connections wait until its gate opens.
 #[derive(Clone)]
-struct GatedStore(Arc<Gated>);
+struct GatedStore {
+    gated: Arc<Gated>,
+    executes: Executes,
+    /// Of this connection: its batch is known.
+    is_asked: bool,
+    /// Of this connection: what was heard from elsewhere.
+    replies: VecDeque<Reply>,
+}
 
 struct Gated {
     shards: Shards,
@@ -38,14 +58,20 @@ struct State {
 }
 
 impl GatedStore {
-    fn new() -> Self {
-        Self(Arc::new(Gated {
+    fn new(executes: Executes) -> Self {
+        let gated = Gated {
             shards: Shards::default(),
             state: Mutex::new(State {
                 gate: Gate::Closed,
                 waiting: Vec::new(),
             }),
-        }))
+        };
+        Self {
+            gated: Arc::new(gated),
+            executes,
+            is_asked: false,
+            replies: VecDeque::new(),
+        }
     }
 
     fn set(&self, gate: Gate) {
@@ -63,7 +89,7 @@ impl GatedStore {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().expect("no panic")
+        self.gated.state.lock().expect("no panic")
     }
 }
 
@@ -73,18 +99,39 @@ impl Executor for GatedStore {
         batch: &mut Batch,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), StoreLost>> {
-        let mut state = self.state();
+        let gated = Arc::clone(&self.gated);
+        let shards = &gated.shards;
+        if !std::mem::replace(&mut self.is_asked, true) {
+            match self.executes {
+                Executes::First => shards.execute(batch),
+                Executes::Elsewhere => {
+                    let mut garbage = Garbage::default();
+                    let heard = batch.requests().map(|it| shards.apply(it, &mut garbage));
+                    self.replies.extend(heard);
+                }
+                Executes::Last => {}
+            }
+        }
+        let mut state = gated.state.lock().expect("no panic");
         match state.gate {
             Gate::Closed => {
                 state.waiting.push(cx.waker().clone());
-                Poll::Pending
+                return Poll::Pending;
             }
-            Gate::Open => {
-                self.0.shards.execute(batch);
-                Poll::Ready(Ok(()))
-            }
-            Gate::Lost => Poll::Ready(Err(StoreLost)),
+            Gate::Open => {}
+            Gate::Lost => return Poll::Ready(Err(StoreLost)),
         }
+        match self.executes {
+            Executes::First => {}
+            Executes::Elsewhere => {
+                batch.answer_each(|_, _| self.replies.pop_front().expect("one for each"));
+            }
+            Executes::Last => shards.execute(batch),
+        }
+        drop(batch.take_garbage());
+        // What has no room yet is asked again as another batch.
+        self.is_asked = !self.replies.is_empty();
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -137,19 +184,27 @@ fn reply(mut peer: &TcpStream) -> String {
     String::from_utf8(payload.expect("a reply")).expect("UTF-8")
 }
 
+fn assert_silent(peer: &TcpStream) {
+    peer.set_nonblocking(true).expect("a socket");
+    let error = peer.peek(&mut [0]).expect_err("nothing has come");
+    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+    peer.set_nonblocking(false).expect("a socket");
+}
+
 const SET: &str = r#"{"command":"SET","key":"k","value":1}"#;
 const GET: &str = r#"{"command":"GET","key":"k"}"#;
 
-fn for_each_model(claim: impl Fn(Model)) {
+fn for_each_model(claim: impl Fn(Model, GatedStore)) {
     for model in [Model::Tokio, Model::Epoll] {
-        claim(model);
+        for executes in [Executes::First, Executes::Elsewhere, Executes::Last] {
+            claim(model, GatedStore::new(executes));
+        }
     }
 }
 
 #[test]
 fn replies_come_in_order_when_the_store_answers_and_no_deadline_counts_until_then() {
-    for_each_model(|model| {
-        let store = GatedStore::new();
+    for_each_model(|model, store| {
         let config = Config {
             idle_timeout: Some(Duration::from_millis(100)),
             frame_timeout: Duration::from_millis(100),
@@ -162,6 +217,10 @@ fn replies_come_in_order_when_the_store_answers_and_no_deadline_counts_until_the
         (&peer).write_all(&[0, 0]).expect("the server reads");
         store.wait_until_asked();
         thread::sleep(Duration::from_millis(300));
+        // Woken for nothing, it is asked again, and nobody hears of that.
+        store.set(Gate::Closed);
+        store.wait_until_asked();
+        assert_silent(&peer);
         store.set(Gate::Open);
         assert_eq!(reply(&peer), r#"{"status_code":404,"value":null}"#);
         assert_eq!(reply(&peer), r#"{"status_code":200}"#);
@@ -172,9 +231,8 @@ fn replies_come_in_order_when_the_store_answers_and_no_deadline_counts_until_the
 }
 
 #[test]
-fn who_takes_the_place_of_a_peer_that_waited_gets_its_own_replies() {
-    for_each_model(|model| {
-        let store = GatedStore::new();
+fn peers_get_their_own_replies_though_others_left_while_they_waited() {
+    for_each_model(|model, store| {
         let server = Server::start(model, &store, Config::default());
         let gone: Vec<_> = (0..8).map(|_| server.connect()).collect();
         for peer in &gone {
@@ -201,9 +259,8 @@ fn who_takes_the_place_of_a_peer_that_waited_gets_its_own_replies() {
 
 #[test]
 fn a_stop_waits_for_a_store_that_answers_and_not_for_ever_for_one_that_does_not() {
-    for_each_model(|model| {
-        for answers in [true, false] {
-            let store = GatedStore::new();
+    for answers in [true, false] {
+        for_each_model(|model, store| {
             let server = Server::start(model, &store, Config::default());
             let mut peer = server.connect();
             send(&peer, &[SET]);
@@ -213,6 +270,7 @@ fn a_stop_waits_for_a_store_that_answers_and_not_for_ever_for_one_that_does_not(
             if answers {
                 // Longer than a connection with nothing to do lives on.
                 thread::sleep(Duration::from_millis(100));
+                assert_silent(&peer);
                 store.set(Gate::Open);
                 assert_eq!(reply(&peer), r#"{"status_code":200}"#);
             }
@@ -222,14 +280,13 @@ fn a_stop_waits_for_a_store_that_answers_and_not_for_ever_for_one_that_does_not(
             // Reset or closed: with no status for what nobody knows.
             let _ = peer.read_to_end(&mut rest);
             assert_eq!(rest, b"");
-        }
-    });
+        });
+    }
 }
 
 #[test]
 fn a_store_that_is_lost_closes_the_connection_without_a_status() {
-    for_each_model(|model| {
-        let store = GatedStore::new();
+    for_each_model(|model, store| {
         let server = Server::start(model, &store, Config::default());
         let mut peer = server.connect();
         send(&peer, &[SET, GET]);

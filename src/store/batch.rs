@@ -40,6 +40,9 @@ pub struct Batch {
 #[derive(Debug)]
 enum Slot {
     Asked(Request<KeptKey>),
+    /// Its request is being executed. If that panics it stays so, and nobody
+    /// can take it for one that was answered.
+    Taken,
     Answered(Reply),
 }
 
@@ -83,17 +86,28 @@ impl Batch {
         let keys = &mut self.keys;
         match Request::parse_with(payload, |key| keep(keys, key)) {
             Ok(request) => self.slots.push(Slot::Asked(request)),
-            Err(error) => self.push_reply(Reply::BadRequest(error.to_string())),
+            Err(error) => self.push_refusal(Reply::BadRequest(error.to_string())),
         }
     }
 
-    /// Adds a reply that no store has to make.
-    pub fn push_reply(&mut self, reply: Reply) {
+    /// Adds the reply to what no store is asked; it has no value.
+    pub fn push_refusal(&mut self, reply: Reply) {
+        debug_assert_eq!(value_len(&reply), 0, "values are counted when answered");
         let is_next = !self.has_requests();
         self.slots.push(Slot::Answered(reply));
         if is_next {
             self.answered += 1;
         }
+    }
+
+    /// The requests that a store has to answer, in order.
+    pub fn requests(&self) -> impl Iterator<Item = Request<KeyRef<'_>>> {
+        self.slots[self.answered..]
+            .iter()
+            .filter_map(|slot| match slot {
+                Slot::Asked(request) => Some(borrow(request.clone(), &self.keys)),
+                Slot::Taken | Slot::Answered(_) => None,
+            })
     }
 
     /// Has `apply` answer the requests, in order, until all are answered or
@@ -104,15 +118,17 @@ impl Batch {
     ) {
         let keys = &self.keys;
         while let Some(slot) = self.slots.get_mut(self.answered) {
-            if let Slot::Asked(request) = slot {
-                if self.replies_len >= REPLIES_LEN_MAX {
-                    return;
-                }
-                let request = std::mem::replace(request, Request::Reset);
-                let reply = apply(borrow(request, keys), &mut self.garbage);
-                self.replies_len += value_len(&reply);
-                *slot = Slot::Answered(reply);
+            if self.replies_len >= REPLIES_LEN_MAX && matches!(slot, Slot::Asked(_)) {
+                return;
             }
+            *slot = match std::mem::replace(slot, Slot::Taken) {
+                Slot::Asked(request) => {
+                    let reply = apply(borrow(request, keys), &mut self.garbage);
+                    self.replies_len += value_len(&reply);
+                    Slot::Answered(reply)
+                }
+                answered => answered,
+            };
             self.answered += 1;
         }
     }
@@ -127,7 +143,7 @@ impl Batch {
             };
             encoder.push(reply);
             self.replies_len -= value_len(reply);
-            // It may hold a value, which others may want to free.
+            // A value is not kept until the rest of the batch is encoded.
             *reply = Reply::Done;
             self.encoded += 1;
         }
@@ -136,12 +152,14 @@ impl Batch {
         }
     }
 
-    /// What executing has removed since it was last asked.
+    /// What executing has removed since it was last taken. Whoever executes a
+    /// batch takes it, for the next connection gets the batch.
     pub fn take_garbage(&mut self) -> Garbage {
         std::mem::take(&mut self.garbage)
     }
 
     fn clear(&mut self) {
+        debug_assert!(self.garbage.is_empty(), "its executor has taken it");
         self.slots.clear();
         self.keys.clear();
         if self.keys.capacity() > KEYS_LEN_IDLE {

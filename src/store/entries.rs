@@ -49,7 +49,8 @@ impl Store {
                     entries_len,
                 } = std::mem::take(self);
                 let count = entries.len();
-                garbage.push_table(entries, count, entries_len);
+                let table_len = entries.capacity() * size_of::<Entry>();
+                garbage.push_table(entries, count, entries_len + table_len);
                 Reply::Done
             }
         }

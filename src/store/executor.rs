@@ -5,15 +5,17 @@ use std::task::{Context, Poll};
 
 use super::batch::Batch;
 
-/// One connection's access to a store, with room for one batch.
+/// One connection's access to a store, which has one batch at a time.
 ///
 /// A store that answers at once never returns `Pending`. One that waits, for a
-/// network or a disk, keeps what it needs of the batch, has the task woken, and
-/// is asked again with the same batch; what is not asked again is given up.
+/// network or a disk, has the task woken and is asked again with the same
+/// batch. Meanwhile nobody else looks at the batch, so it may be answered
+/// before or after the wait. What is not asked again is given up.
 pub trait Executor {
     /// Executes the batch's requests in order, as many as
     /// [`answer_each`](Batch::answer_each) lets it: at least one. A reset is a
-    /// barrier: nothing moves from before it to after it, or back.
+    /// barrier: nothing moves from before it to after it, or back. Takes the
+    /// batch's garbage.
     ///
     /// Fails when nobody knows what was executed. The connection has to close
     /// then, for every reply would be a guess (A6).
@@ -31,7 +33,7 @@ pub struct StoreLost;
 /// What a server fails with whose store has panicked.
 pub(crate) fn broken_error() -> io::Error {
     io::Error::other(
-        "a panic broke the store, so the entries are lost and nothing more was acknowledged; \
+        "a panic broke the store, so the entries are lost; \
          start the server again, and report the panic above",
     )
 }

@@ -15,7 +15,7 @@ pub struct Garbage {
     tables: Vec<Box<dyn Any + Send>>,
     cost: usize,
     bytes: usize,
-    lasting_bytes: usize,
+    lasting_bytes: isize,
 }
 
 /// A page of memory, in bytes.
@@ -31,15 +31,16 @@ impl Garbage {
     pub(super) fn push_displaced(&mut self, entry: Entry, by: usize) {
         let len = entry.len();
         self.charge(1, len);
-        self.lasting_bytes += len.saturating_sub(by);
+        self.lasting_bytes += len as isize - by as isize;
         self.entries.push(entry);
     }
 
-    /// Adds all entries of a store at once, and how many bytes they take.
+    /// Adds all entries of a store at once; `bytes` is what they and their
+    /// table take.
     pub(super) fn push_table(&mut self, table: impl Any + Send, entries: usize, bytes: usize) {
-        if entries > 0 {
+        if bytes > 0 {
             self.charge(entries, bytes);
-            self.lasting_bytes += bytes;
+            self.lasting_bytes += bytes as isize;
             self.tables.push(Box::new(table));
         }
     }
@@ -68,8 +69,9 @@ impl Garbage {
         self.bytes
     }
 
-    /// Those of its bytes that no new entry has taken the place of.
-    pub fn lasting_bytes(&self) -> usize {
+    /// Its bytes without those of the entries that displaced others; below zero
+    /// if these are longer.
+    pub fn lasting_bytes(&self) -> isize {
         self.lasting_bytes
     }
 }
@@ -116,14 +118,14 @@ mod tests {
     }
 
     #[test]
-    fn what_a_new_entry_takes_the_place_of_does_not_last() {
+    fn what_displaces_entries_is_no_memory_to_give_back() {
         let mut garbage = Garbage::default();
         garbage.push_displaced(entry(1000), 400);
         garbage.push_displaced(entry(1000), 4000);
         garbage.push(entry(7));
-        let len = |value_len| entry(value_len).len();
-        assert_eq!(garbage.bytes(), 2 * len(1000) + len(7));
-        assert_eq!(garbage.lasting_bytes(), len(1000) - 400 + len(7));
+        let bytes = 2 * entry(1000).len() + entry(7).len();
+        assert_eq!(garbage.bytes(), bytes);
+        assert_eq!(garbage.lasting_bytes(), bytes as isize - 4400);
     }
 
     #[test]

@@ -23,6 +23,7 @@ every_model![
     a_slow_reader_still_gets_all_its_replies,
     a_peer_that_sends_on_while_its_replies_wait_gets_them_all,
     what_a_flooding_peer_sent_before_the_stop_is_answered,
+    many_flooding_peers_keep_it_no_longer_than_one,
     a_connection_without_room_is_answered_before_the_end,
     after_the_stop_nobody_is_accepted,
 ];
@@ -281,6 +282,39 @@ fn what_a_flooding_peer_sent_before_the_stop_is_answered(model: Model) {
     // Whatever else comes, so that the flood is not held up.
     let _ = std::io::copy(&mut replies, &mut std::io::sink());
     flood.join().expect("it ends with the connection");
+}
+
+/// S2: as many as keep every loop and worker busy, with replies that are long
+/// and read at once.
+fn many_flooding_peers_keep_it_no_longer_than_one(model: Model) {
+    const PEERS: usize = 100;
+
+    let server = Server::start(model);
+    let mut peer = server.connect();
+    assert_eq!(
+        peer.set("k", &format!("\"{}\"", "v".repeat(256 << 10))),
+        200
+    );
+    let floods: Vec<_> = (0..PEERS)
+        .map(|_| {
+            let mut reader = server.connect().0;
+            let mut writer = reader.try_clone().expect("a descriptor");
+            let read = thread::spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
+            let requests = framed(get("k")).repeat(100);
+            let write = thread::spawn(move || while writer.write_all(&requests).is_ok() {});
+            (read, write)
+        })
+        .collect();
+    wait_until("it answers beside them", || peer.status(get("none")) == 404);
+    let begun = Instant::now();
+    server.stop().expect("it stops");
+    let elapsed = begun.elapsed();
+    for (read, write) in floods {
+        // A reset ends it as well.
+        let _ = read.join().expect("no panic");
+        write.join().expect("no panic");
+    }
+    assert!(elapsed < STOP_TIME_MAX, "{elapsed:?}");
 }
 
 /// S2, A6: executed if there is room, else 503.

@@ -59,17 +59,20 @@ impl Connection<'_> {
         loop {
             let is_stopping = self.socket.is_interrupted();
             if is_stopping {
-                self.session.drain(self.shutdown.elapsed());
+                self.session.drain(self.shutdown.elapsed())?;
             }
             match self.session.next() {
-                Next::Execute => self.store.execute(self.session.batch())?,
+                Next::Execute => {
+                    self.store.execute(self.session.batch())?;
+                    self.session.executed();
+                }
                 Next::Write => self.write()?,
-                Next::Read if is_stopping => self.read_the_last()?,
+                Next::Read if is_stopping => self.drain_input()?,
                 Next::Read => self.read()?,
                 Next::EndOutput => self.stream.shutdown(Side::Write)?,
                 Next::Wait => {
                     thread::sleep(DRAIN_INTERVAL);
-                    self.look()?;
+                    self.session.drained(unconfirmed_len(self.stream))?;
                 }
             }
         }
@@ -92,7 +95,7 @@ impl Connection<'_> {
         self.limit_next_read()?;
         match self.session.read_from(&mut &*self.socket) {
             Ok(()) => Ok(()),
-            // What is left is read as the last.
+            // What is left is drained.
             Err(_) if self.socket.is_interrupted() => Ok(()),
             Err(end) if end.is_not_ready() => self.tick(),
             Err(end) => Err(end),
@@ -133,25 +136,18 @@ impl Connection<'_> {
     }
 
     /// Reads on after the server was asked to stop, but does not wait.
-    fn read_the_last(&mut self) -> Result<(), End> {
+    fn drain_input(&mut self) -> Result<(), End> {
         self.stream.set_read_timeout(Some(DRAIN_INTERVAL))?;
         match self.session.read_from(&mut &*self.stream) {
             Ok(()) => Ok(()),
             // The peer has not ended its input, the stop has.
             Err(End::PeerClosed) if self.socket.input_is_ended() => {
                 thread::sleep(DRAIN_INTERVAL);
-                self.look()
+                self.session.drained(unconfirmed_len(self.stream))
             }
-            Err(end) if end.is_not_ready() => self.look(),
+            Err(end) if end.is_not_ready() => self.session.drained(unconfirmed_len(self.stream)),
             Err(end) => Err(end),
         }
-    }
-
-    /// A look at the draining socket has found nothing.
-    fn look(&mut self) -> Result<(), End> {
-        let unconfirmed = unconfirmed_len(self.stream);
-        let drained = self.session.drained(self.shutdown.elapsed(), unconfirmed);
-        drained.map_or(Ok(()), Err)
     }
 }
 
