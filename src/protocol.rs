@@ -3,6 +3,7 @@
 //! `docs/protocol.md` has the clauses (F1, R1, A1, S1 and so on) that the
 //! comments here cite.
 
+mod decoder;
 mod entry;
 pub mod frame;
 pub(crate) mod object;
@@ -10,8 +11,9 @@ pub mod reply;
 pub mod request;
 pub mod value;
 
+pub use decoder::{Decoder, Frame, LongFrame};
 pub use entry::Entry;
-pub use frame::{Decoder, FrameError};
+pub use frame::FrameError;
 pub use reply::{Encoder, Reply, StatusCode};
 pub use request::{BadRequest, Request};
 pub use value::{Json, Key, KeyRef, Value};

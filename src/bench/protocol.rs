@@ -101,7 +101,7 @@ impl FromStr for Protocol {
 mod tests {
     use super::*;
     use crate::bench::workload::Workload;
-    use crate::protocol::{Decoder, Encoder, Reply, Request, Value};
+    use crate::protocol::{Decoder, Encoder, Frame, Reply, Request, Value};
 
     fn operation(is_get: bool) -> Operation {
         Operation {
@@ -133,6 +133,9 @@ mod tests {
             let mut decoder = Decoder::new(1000);
             decoder.read_from(&mut &bytes[..]).expect("a slice");
             let payload = decoder.next_frame().expect("in step").expect("whole");
+            let Frame::Short(payload) = payload else {
+                panic!("long");
+            };
             match Request::parse(payload).expect("a request") {
                 Request::Get { key } => assert!(is_get && key.as_str() == "key:0000000042"),
                 Request::Set { entry } => {

@@ -47,12 +47,20 @@ unsafe impl Send for Entry {}
 unsafe impl Sync for Entry {}
 
 impl Entry {
-    /// Copies both texts into a new entry.
+    /// Copies both texts into a new entry. Without memory the process ends.
     ///
     /// # Panics
     ///
     /// If either is longer than 4 GiB, which no frame can carry.
     pub(super) fn new(key: &str, value: &str) -> Self {
+        Self::try_new(key, value).unwrap_or_else(|| {
+            let len = size_of::<Header>() + key.len() + value.len();
+            handle_alloc_error(Layout::array::<u8>(len).expect("no longer than the texts"))
+        })
+    }
+
+    /// As [`new`](Self::new), but `None` when there is no memory.
+    pub(super) fn try_new(key: &str, value: &str) -> Option<Self> {
         let header = Header {
             hash: hash(key),
             references: AtomicU32::new(1),
@@ -62,9 +70,7 @@ impl Entry {
         let layout = header.layout();
         // SAFETY: the layout is not empty, for the header is not.
         let start = unsafe { alloc(layout) };
-        let Some(entry) = NonNull::new(start.cast::<Header>()) else {
-            handle_alloc_error(layout);
-        };
+        let entry = NonNull::new(start.cast::<Header>())?;
         // SAFETY: the allocation is aligned for a `Header` and long enough
         // for it, the key and the value, which it can't overlap, being new.
         unsafe {
@@ -74,7 +80,7 @@ impl Entry {
             let value_start = key_start.add(key.len());
             value_start.copy_from_nonoverlapping(value.as_ptr(), value.len());
         }
-        Self(entry)
+        Some(Self(entry))
     }
 
     /// The hash of the key, the same for equal keys in all of this process.

@@ -174,7 +174,10 @@ fn parse_entry(
     let key = key_text(command, key)?;
     let value = value.ok_or(BadRequest::ValueMissing)?;
     let json = Json::new(value).map_err(|TooDeep| BadRequest::ValueTooDeep)?;
-    Entry::with_json(&key, &json).ok_or(BadRequest::KeyEmpty)
+    if key.is_empty() {
+        return Err(BadRequest::KeyEmpty);
+    }
+    Entry::try_with_json(&key, &json).ok_or(BadRequest::NoMemory)
 }
 
 fn key_text<'a>(
@@ -258,6 +261,8 @@ pub enum BadRequest {
     ValueMissing,
     /// `value` nests deeper than [`VALUE_DEPTH_MAX`] levels (R7).
     ValueTooDeep,
+    /// There is no memory for the entry, which is no fault of the request (A6).
+    NoMemory,
 }
 
 impl fmt::Display for BadRequest {
@@ -300,6 +305,10 @@ impl fmt::Display for BadRequest {
                 f,
                 "The \"value\" nests deeper than {VALUE_DEPTH_MAX} levels; flatten it, \
                  or store it as a string of JSON text."
+            ),
+            Self::NoMemory => f.write_str(
+                "The server has no memory for this request; send less, \
+                 or send it again when others have removed entries.",
             ),
         }
     }

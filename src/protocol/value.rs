@@ -77,11 +77,17 @@ impl<'a> KeyRef<'a> {
 }
 
 impl Entry {
-    /// Puts a key and a value together.
+    /// Puts a key and a value together. Without memory the process ends.
     ///
     /// `None` when the key is empty (R4).
     pub fn with_json(key: &str, json: &Json<'_>) -> Option<Self> {
         (!key.is_empty()).then(|| Self::new(key, json.0))
+    }
+
+    /// Puts a key, which is not empty, and a value together. `None` when there
+    /// is no memory.
+    pub(super) fn try_with_json(key: &str, json: &Json<'_>) -> Option<Self> {
+        Self::try_new(key, json.0)
     }
 }
 

@@ -65,9 +65,6 @@ impl LazyFree {
     /// Frees the garbage: in place if that takes no time to speak of, for a
     /// hand-off would cost more.
     pub(super) fn free(&self, garbage: Garbage) {
-        if garbage.is_empty() {
-            return;
-        }
         if garbage.is_large() {
             self.enqueue(garbage);
             return;

@@ -55,7 +55,9 @@ impl Executor for LocalStore {
         self.0.shards.execute(batch);
         // Before the replies are written: a peer that does not read must not
         // keep what its requests removed.
-        self.0.lazy_free.free(batch.take_garbage());
+        if batch.has_garbage() {
+            self.0.lazy_free.free(batch.take_garbage());
+        }
         Poll::Ready(Ok(()))
     }
 }

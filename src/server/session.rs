@@ -115,7 +115,7 @@ impl Session {
     pub(super) fn release(&mut self, scratch: &mut Scratch) {
         self.decoder.release(&mut scratch.incoming);
         self.encoder.release(&mut scratch.outgoing);
-        if !self.executing && self.batch.as_ref().is_some_and(|batch| batch.is_empty()) {
+        if !self.executing && !self.has_slots() && self.batch.is_some() {
             scratch.batch = self.batch.take();
         }
     }
@@ -129,26 +129,29 @@ impl Session {
         if self.linger.is_some() {
             return self.read_on();
         }
-        if self.all_is_written() && self.out_of_step.is_none() {
-            self.fill();
+        if !self.has_slots() {
+            if self.encoder.pending() > 0 {
+                return Next::Write;
+            }
+            if self.out_of_step.is_some() {
+                self.linger = Some(Box::new(Linger::begin()));
+                return Next::EndOutput;
+            }
+            if !self.fill() {
+                // Not before: the time that the peer took to read its replies
+                // does not count against the frame that it has begun.
+                self.frame.wait(self.decoder.buffered());
+                return self.read_on();
+            }
         }
         if let Some(batch) = &mut self.batch {
             batch.encode(&mut self.encoder, PENDING_LEN_MAX);
         }
         if self.encoder.pending() > 0 {
-            Next::Write
-        } else if self.has_requests() {
-            self.executing = true;
-            Next::Execute
-        } else if self.out_of_step.is_some() {
-            self.linger = Some(Box::new(Linger::begin()));
-            Next::EndOutput
-        } else {
-            // Not before: the time that the peer took to read its replies does
-            // not count against the frame that it has begun.
-            self.frame.wait(self.decoder.buffered());
-            self.read_on()
+            return Next::Write;
         }
+        self.executing = true;
+        Next::Execute
     }
 
     /// The requests that a store has to execute, and in their places the
@@ -281,9 +284,11 @@ impl Session {
     }
 
     fn all_is_written(&self) -> bool {
-        !self.executing
-            && self.batch.as_ref().is_none_or(|batch| batch.is_empty())
-            && self.encoder.pending() == 0
+        !self.executing && !self.has_slots() && self.encoder.pending() == 0
+    }
+
+    fn has_slots(&self) -> bool {
+        self.batch.as_ref().is_some_and(|batch| !batch.is_empty())
     }
 
     fn has_requests(&self) -> bool {
@@ -299,24 +304,24 @@ impl Session {
         }
     }
 
-    /// Takes the frames that have arrived into the batch.
-    fn fill(&mut self) {
+    /// Takes the frames that have arrived into the batch; whether there are any.
+    fn fill(&mut self) -> bool {
         loop {
             match self.decoder.next_frame() {
-                Ok(Some(payload)) => {
+                Ok(Some(frame)) => {
                     self.frame.end();
                     let batch = self.batch.get_or_insert_default();
-                    batch.push_frame(payload);
+                    batch.push_frame(frame);
                     if batch.is_full() {
-                        return;
+                        return true;
                     }
                 }
-                Ok(None) => return,
+                Ok(None) => return self.has_slots(),
                 Err(error) => {
                     self.out_of_step = Some(error);
                     let batch = self.batch.get_or_insert_default();
                     batch.push_refusal(Reply::BadRequest(error.to_string()));
-                    return;
+                    return true;
                 }
             }
         }

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::garbage::Garbage;
-use crate::protocol::{Encoder, KeyRef, Reply, Request};
+use crate::protocol::{BadRequest, Encoder, Frame, KeyRef, LongFrame, Reply, Request};
 
 /// The most requests of one connection that are executed together. It bounds
 /// how long other connections wait.
@@ -39,6 +39,8 @@ pub struct Batch {
 
 #[derive(Debug)]
 enum Slot {
+    /// Not parsed yet.
+    Long(LongFrame),
     Asked(Request<KeptKey>),
     /// Its request is being executed. If that panics it stays so, and nobody
     /// can take it for one that was answered.
@@ -73,7 +75,12 @@ impl Batch {
 
     /// Takes no more frames until it has been encoded.
     pub fn is_full(&self) -> bool {
-        self.len() >= BATCH_LEN_MAX
+        self.len() >= BATCH_LEN_MAX || self.has_long_frame()
+    }
+
+    /// Whether its last frame is long, and has to be [parsed](Self::parse).
+    pub fn has_long_frame(&self) -> bool {
+        matches!(self.slots.last(), Some(Slot::Long(_)))
     }
 
     /// Whether a store has something to execute.
@@ -81,13 +88,43 @@ impl Batch {
         self.answered < self.slots.len()
     }
 
-    /// Adds the payload of a frame: a request, or the reply to what is none.
-    pub fn push_frame(&mut self, payload: &[u8]) {
+    /// Adds a frame: a request, or the reply to what is none. A long frame
+    /// fills the batch.
+    pub fn push_frame(&mut self, frame: Frame<'_>) {
+        match frame {
+            Frame::Short(payload) => self.push_payload(payload),
+            Frame::Long(frame) => self.slots.push(Slot::Long(frame)),
+            Frame::Dropped => self.push_bad_request(&BadRequest::NoMemory),
+        }
+    }
+
+    /// Parses its long frame, if it has one: about a millisecond for each MiB,
+    /// so where nobody else waits.
+    pub fn parse(&mut self) {
+        if let Some(Slot::Long(frame)) = self.slots.pop_if(|slot| matches!(slot, Slot::Long(_))) {
+            let payload = frame.payload();
+            // A key with escapes is made in two places, each of which would end
+            // the process where there is no memory.
+            match Vec::<u8>::new().try_reserve_exact(2 * payload.len()) {
+                Ok(()) => self.push_payload(payload),
+                Err(_) => self.push_bad_request(&BadRequest::NoMemory),
+            }
+        }
+    }
+
+    fn push_payload(&mut self, payload: &[u8]) {
         let keys = &mut self.keys;
         match Request::parse_with(payload, |key| keep(keys, key)) {
             Ok(request) => self.slots.push(Slot::Asked(request)),
-            Err(error) => self.push_refusal(Reply::BadRequest(error.to_string())),
+            Err(error) => self.push_bad_request(&error),
         }
+    }
+
+    fn push_bad_request(&mut self, error: &BadRequest) {
+        self.push_refusal(match error {
+            BadRequest::NoMemory => Reply::Unavailable(error.to_string()),
+            _ => Reply::BadRequest(error.to_string()),
+        });
     }
 
     /// Adds the reply to what no store is asked; it has no value.
@@ -100,22 +137,25 @@ impl Batch {
         }
     }
 
-    /// The requests that a store has to answer, in order.
+    /// The requests that a store has to answer, in order, without a long frame
+    /// that is not [parsed](Self::parse).
     pub fn requests(&self) -> impl Iterator<Item = Request<KeyRef<'_>>> {
         self.slots[self.answered..]
             .iter()
             .filter_map(|slot| match slot {
                 Slot::Asked(request) => Some(borrow(request.clone(), &self.keys)),
-                Slot::Taken | Slot::Answered(_) => None,
+                Slot::Long(_) | Slot::Taken | Slot::Answered(_) => None,
             })
     }
 
     /// Has `apply` answer the requests, in order, until all are answered or
-    /// their replies hold [`REPLIES_LEN_MAX`] bytes.
+    /// their replies hold [`REPLIES_LEN_MAX`] bytes. [Parses](Self::parse) what
+    /// is not parsed.
     pub fn answer_each(
         &mut self,
         mut apply: impl FnMut(Request<KeyRef<'_>>, &mut Garbage) -> Reply,
     ) {
+        self.parse();
         let keys = &self.keys;
         while let Some(slot) = self.slots.get_mut(self.answered) {
             if self.replies_len >= REPLIES_LEN_MAX && matches!(slot, Slot::Asked(_)) {
@@ -150,6 +190,11 @@ impl Batch {
         if self.encoded == self.slots.len() {
             self.clear();
         }
+    }
+
+    /// Whether there is something for [`take_garbage`](Self::take_garbage).
+    pub fn has_garbage(&self) -> bool {
+        !self.garbage.is_empty()
     }
 
     /// What executing has removed since it was last taken. Whoever executes a
@@ -217,7 +262,7 @@ mod tests {
     fn push_set(batch: &mut Batch, key: &str, value_len: usize) {
         let value = "v".repeat(value_len);
         let payload = format!(r#"{{"command":"SET","key":"{key}","value":"{value}"}}"#);
-        batch.push_frame(payload.as_bytes());
+        batch.push_frame(Frame::Short(payload.as_bytes()));
     }
 
     fn execute(batch: &mut Batch, store: &mut Store) {
@@ -227,10 +272,10 @@ mod tests {
     #[test]
     fn frames_that_are_no_requests_keep_their_places() {
         let mut batch = Batch::default();
-        batch.push_frame(b"first");
+        batch.push_frame(Frame::Short(b"first"));
         assert!(!batch.has_requests(), "it is answered already");
-        batch.push_frame(br#"{"command":"GET","key":"k"}"#);
-        batch.push_frame(b"third");
+        batch.push_frame(Frame::Short(br#"{"command":"GET","key":"k"}"#));
+        batch.push_frame(Frame::Short(b"third"));
         assert!(batch.has_requests());
         execute(&mut batch, &mut Store::default());
         let replies = encoded(&mut batch, usize::MAX);
@@ -248,7 +293,7 @@ mod tests {
         let mut batch = Batch::default();
         push_set(&mut batch, "k", LEN);
         for _ in 0..10 {
-            batch.push_frame(br#"{"command":"GET","key":"k"}"#);
+            batch.push_frame(Frame::Short(br#"{"command":"GET","key":"k"}"#));
         }
         let mut lens = Vec::new();
         while !batch.is_empty() {
@@ -265,7 +310,7 @@ mod tests {
         let mut batch = Batch::default();
         push_set(&mut batch, "k", 100);
         for _ in 0..5 {
-            batch.push_frame(br#"{"command":"GET","key":"k"}"#);
+            batch.push_frame(Frame::Short(br#"{"command":"GET","key":"k"}"#));
         }
         execute(&mut batch, &mut store);
         let mut replies = 0;
@@ -286,7 +331,7 @@ mod tests {
         execute(&mut batch, &mut store);
         let displaced = batch.take_garbage().bytes();
         assert!((1000..1100).contains(&displaced), "{displaced}");
-        batch.push_frame(br#"{"command":"RST"}"#);
+        batch.push_frame(Frame::Short(br#"{"command":"RST"}"#));
         execute(&mut batch, &mut store);
         let removed = batch.take_garbage().bytes();
         assert!((2000..2100).contains(&removed), "{removed}");
@@ -297,7 +342,9 @@ mod tests {
     fn a_batch_keeps_no_long_keys_room() {
         let mut batch = Batch::default();
         let key = "k".repeat(1 << 20);
-        batch.push_frame(format!(r#"{{"command":"GET","key":"{key}"}}"#).as_bytes());
+        batch.push_frame(Frame::Short(
+            format!(r#"{{"command":"GET","key":"{key}"}}"#).as_bytes(),
+        ));
         execute(&mut batch, &mut Store::default());
         encoded(&mut batch, usize::MAX);
         assert!(batch.keys.capacity() <= KEYS_LEN_IDLE);

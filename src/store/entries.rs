@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use super::garbage::Garbage;
-use crate::protocol::{Entry, KeyRef, Reply, Request};
+use crate::protocol::{BadRequest, Entry, KeyRef, Reply, Request};
 
 /// std's map from key to value: an entry's hash and equality are its key's.
 type Entries = HashSet<Entry, BuildHasherDefault<KeyHash>>;
@@ -23,6 +23,9 @@ impl Store {
     pub fn apply(&mut self, request: Request<KeyRef<'_>>, garbage: &mut Garbage) -> Reply {
         match request {
             Request::Set { entry } => {
+                if self.entries.try_reserve(1).is_err() {
+                    return Reply::Unavailable(BadRequest::NoMemory.to_string());
+                }
                 let len = entry.len();
                 self.entries_len += len;
                 if let Some(displaced) = self.entries.replace(entry) {

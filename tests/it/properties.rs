@@ -7,7 +7,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 use speicher::protocol::frame::read_frame;
-use speicher::protocol::{Decoder, Encoder, Entry, Json, Key, Reply, Request, Value};
+use speicher::protocol::{Decoder, Encoder, Entry, Frame, Json, Key, Reply, Request, Value};
 use speicher::server::Model;
 use speicher::store::shards::Shards;
 use speicher::store::{Garbage, Store};
@@ -109,6 +109,7 @@ proptest! {
     fn the_decoder_finds_what_the_blocking_reader_finds(
         frames in frames(),
         lens in vec(1_usize..5000, 0..40),
+        released in vec(any::<bool>(), 1..5),
         cut in any::<prop::sample::Index>(),
     ) {
         let mut bytes = frames.concat();
@@ -129,13 +130,21 @@ proptest! {
         let mut decoder = Decoder::new(limit);
         let mut stream = Chunked { bytes: &bytes, lens: lens.iter() };
         let mut incremental = Vec::new();
+        let mut released = released.iter().cycle();
+        let mut shared = Vec::new();
         let incremental_end = 'stream: loop {
             loop {
                 match decoder.next_frame() {
-                    Ok(Some(payload)) => incremental.push(payload.to_vec()),
+                    Ok(Some(Frame::Short(payload))) => incremental.push(payload.to_vec()),
+                    Ok(Some(Frame::Long(frame))) => incremental.push(frame.payload().to_vec()),
+                    Ok(Some(Frame::Dropped)) => panic!("there is memory"),
                     Ok(None) => break,
                     Err(_) => break 'stream "broken",
                 }
+            }
+            if released.next() == Some(&true) {
+                decoder.release(&mut shared);
+                decoder.acquire(&mut shared);
             }
             if decoder.read_from(&mut stream).expect("it does not fail") == 0 {
                 break if decoder.buffered() == 0 { "clean" } else { "cut" };
@@ -144,6 +153,42 @@ proptest! {
 
         prop_assert_eq!(incremental, blocking);
         prop_assert_eq!(incremental_end, end);
+    }
+
+    /// F1: however long frames are, and whatever pieces they come in.
+    #[test]
+    fn the_decoder_finds_long_frames(
+        payload_lens in vec(prop_oneof![0..100_usize, 65_000..66_000_usize, 100_000..300_000_usize], 1..6),
+        lens in vec(1_usize..100_000, 1..40),
+        released in vec(any::<bool>(), 1..5),
+    ) {
+        let payload = |(i, len): (usize, &usize)| vec![i as u8; *len];
+        let payloads: Vec<_> = payload_lens.iter().enumerate().map(payload).collect();
+        let bytes = payloads.iter().cloned().map(framed).collect::<Vec<_>>().concat();
+        let mut stream = &bytes[..];
+        let mut lens = lens.iter().cycle();
+        let mut released = released.iter().cycle();
+        let mut decoder = Decoder::new(1 << 20);
+        let (mut found, mut shared) = (Vec::new(), Vec::new());
+        loop {
+            match decoder.next_frame() {
+                Ok(Some(Frame::Short(payload))) => found.push(payload.to_vec()),
+                Ok(Some(Frame::Long(frame))) => found.push(frame.payload().to_vec()),
+                Ok(Some(Frame::Dropped)) | Err(_) => panic!("there is memory, and no other end"),
+                Ok(None) => {
+                    if released.next() == Some(&true) {
+                        decoder.release(&mut shared);
+                        decoder.acquire(&mut shared);
+                    }
+                    let len = *lens.next().expect("endless");
+                    if decoder.read_from(&mut stream.by_ref().take(len as u64)).expect("it does not fail") == 0 {
+                        break;
+                    }
+                }
+            }
+        }
+        prop_assert!(found == payloads, "{:?}", payload_lens);
+        prop_assert_eq!(decoder.buffered(), 0);
     }
 
     /// R1 to R6

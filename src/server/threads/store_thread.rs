@@ -40,6 +40,8 @@ impl StoreHandle {
     /// What they removed is freed before the replies are written: a peer that
     /// does not read must not keep it.
     pub(super) fn execute(&mut self, batch: &mut Batch) -> Result<(), StoreLost> {
+        // Here, for at the store thread everybody would wait.
+        batch.parse();
         let job = Job {
             batch: std::mem::take(batch),
             reply_to: self.reply_to.take().ok_or(StoreLost)?,
@@ -48,7 +50,9 @@ impl StoreHandle {
         let job = receive(&self.replies).map_err(|_| StoreLost)?;
         self.reply_to = Some(job.reply_to);
         *batch = job.batch;
-        self.lazy_free.free(batch.take_garbage());
+        if batch.has_garbage() {
+            self.lazy_free.free(batch.take_garbage());
+        }
         Ok(())
     }
 }
@@ -148,6 +152,7 @@ fn receive<T>(receiver: &Receiver<T>) -> Result<T, RecvError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::Frame;
 
     #[test]
     fn a_panic_of_the_store_acknowledges_nothing_and_triggers_the_shutdown() {
@@ -162,8 +167,8 @@ mod tests {
         assert!(!store.is_broken());
 
         let mut batch = Batch::default();
-        batch.push_frame(br#"{"command":"RST"}"#);
-        batch.push_frame(br#"{"command":"RST"}"#);
+        batch.push_frame(Frame::Short(br#"{"command":"RST"}"#));
+        batch.push_frame(Frame::Short(br#"{"command":"RST"}"#));
         assert_eq!(faulty.execute(&mut batch), Err(StoreLost));
         assert!(healthy.execute(&mut Batch::default()).is_err());
         assert!(

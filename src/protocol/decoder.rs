@@ -1,0 +1,299 @@
+//! Bytes of one connection, in whatever pieces they come, cut into frames.
+
+use std::collections::TryReserveError;
+use std::io::{self, Read};
+
+use super::frame::{FrameError, HEADER_LEN, payload_len};
+
+/// What is read at a time, in bytes. A frame that is longer, header included,
+/// is long.
+const BUFFER_LEN: usize = 64 << 10;
+
+/// What a frame turned out to be.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Frame<'a> {
+    /// The payload of a frame of up to 64 KiB.
+    Short(&'a [u8]),
+    /// A longer one, which takes a time to parse.
+    Long(LongFrame),
+    /// There was no memory for it; its bytes were dropped.
+    Dropped,
+}
+
+/// A long frame in memory of its own.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LongFrame(Vec<u8>);
+
+impl LongFrame {
+    /// What follows the header.
+    pub fn payload(&self) -> &[u8] {
+        &self.0[HEADER_LEN..]
+    }
+}
+
+/// Cuts the bytes of one connection into frames.
+///
+/// It reads into a buffer of 64 KiB, which connections can share. Only what has
+/// arrived of a long frame takes more, and 1.25 times its length at most.
+#[derive(Debug)]
+pub struct Decoder {
+    frame_len_max: usize,
+    /// All of it initialised; `start..end` holds the bytes not yet decoded.
+    /// Shorter than [`BUFFER_LEN`], it holds nothing else.
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// Of a frame that was not to stay in the buffer. What is in the buffer
+    /// follows it.
+    partial: Option<Box<Partial>>,
+}
+
+/// The beginning of a long frame, header included.
+#[derive(Debug)]
+struct Partial {
+    frame_len: usize,
+    arrived: usize,
+    /// What has arrived; `None` if there was no memory for it.
+    bytes: Option<Vec<u8>>,
+}
+
+impl Partial {
+    /// Takes the frame's next bytes from the front of `unread`, and returns how
+    /// many.
+    fn take(&mut self, unread: &[u8]) -> usize {
+        let n = unread.len().min(self.frame_len - self.arrived);
+        self.arrived += n;
+        if let Some(bytes) = &mut self.bytes {
+            match reserve(bytes, n, self.frame_len) {
+                Ok(()) => bytes.extend_from_slice(&unread[..n]),
+                Err(_) => self.bytes = None,
+            }
+        }
+        n
+    }
+}
+
+/// Makes room for `n` more bytes, and for a quarter of the whole besides, up
+/// to `len_max`.
+fn reserve(bytes: &mut Vec<u8>, n: usize, len_max: usize) -> Result<(), TryReserveError> {
+    let len = bytes.len() + n;
+    if len <= bytes.capacity() {
+        return Ok(());
+    }
+    let wanted = (len + len / 4).min(len_max);
+    bytes.try_reserve_exact(wanted - bytes.len())
+}
+
+impl Decoder {
+    /// A decoder that refuses payloads over `frame_len_max` bytes.
+    pub fn new(frame_len_max: usize) -> Self {
+        Self {
+            frame_len_max,
+            buffer: Vec::new(),
+            start: 0,
+            end: 0,
+            partial: None,
+        }
+    }
+
+    /// Bytes that have arrived and belong to frames not yet decoded.
+    pub fn buffered(&self) -> usize {
+        let partial = self.partial.as_ref().map_or(0, |partial| partial.arrived);
+        partial + self.unread().len()
+    }
+
+    /// Takes what one `read` brings and returns its length; 0 at the end of
+    /// the stream. Before the next, decode all frames.
+    pub fn read_from(&mut self, reader: &mut impl Read) -> io::Result<usize> {
+        self.make_room();
+        let n = reader.read(&mut self.buffer[self.end..])?;
+        self.end += n;
+        Ok(n)
+    }
+
+    /// The next frame, if all of it has arrived.
+    ///
+    /// After an error the stream is out of step and the decoder of no more use.
+    pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
+        if self.partial.is_none() {
+            let unread = self.unread();
+            match announced(unread, self.frame_len_max)? {
+                Some(frame_len) if frame_len <= unread.len() => {
+                    let payload = self.start + HEADER_LEN..self.start + frame_len;
+                    self.start = payload.end;
+                    return Ok(Some(Frame::Short(&self.buffer[payload])));
+                }
+                Some(frame_len) if frame_len > BUFFER_LEN => {
+                    self.partial = Some(Box::new(Partial {
+                        frame_len,
+                        arrived: 0,
+                        bytes: Some(Vec::new()),
+                    }));
+                }
+                _ => return Ok(None),
+            }
+        }
+        Ok(self.next_long())
+    }
+
+    /// The long frame that has begun, if it is whole.
+    fn next_long(&mut self) -> Option<Frame<'static>> {
+        let partial = self.partial.as_mut()?;
+        self.start += partial.take(&self.buffer[self.start..self.end]);
+        if partial.arrived < partial.frame_len {
+            return None;
+        }
+        Some(match self.partial.take()?.bytes {
+            Some(bytes) => Frame::Long(LongFrame(bytes)),
+            None => Frame::Dropped,
+        })
+    }
+
+    /// Takes a buffer of 64 KiB, or an empty one, if it has none as long; see
+    /// [`release`](Self::release).
+    pub fn acquire(&mut self, buffer: &mut Vec<u8>) {
+        if self.buffer.len() < BUFFER_LEN && buffer.len() == BUFFER_LEN {
+            let unread = self.unread();
+            buffer[..unread.len()].copy_from_slice(unread);
+            (self.start, self.end) = (0, unread.len());
+            self.buffer = std::mem::take(buffer);
+        }
+    }
+
+    /// Gives up the buffer, so that many quiet connections share one, and
+    /// keeps only what is in it.
+    pub fn release(&mut self, buffer: &mut Vec<u8>) {
+        let unread = self.unread();
+        // Nearly full, it is more to copy than to make another.
+        if unread.len() > BUFFER_LEN / 2 || self.buffer.len() < BUFFER_LEN {
+            return;
+        }
+        let kept = unread.to_vec();
+        (self.start, self.end) = (0, kept.len());
+        *buffer = std::mem::replace(&mut self.buffer, kept);
+    }
+
+    fn unread(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+
+    /// Leaves at least one free byte behind `end`.
+    fn make_room(&mut self) {
+        if self.buffer.len() < BUFFER_LEN {
+            // Zeroed memory is had for nothing where it was never used.
+            let mut buffer = vec![0; BUFFER_LEN];
+            self.acquire(&mut buffer);
+        }
+        let unread = self.start..self.end;
+        if unread.is_empty() {
+            (self.start, self.end) = (0, 0);
+        } else if self.start > 0 && self.end > BUFFER_LEN / 2 {
+            (self.start, self.end) = (0, unread.len());
+            self.buffer.copy_within(unread, 0);
+        }
+    }
+}
+
+/// The length of the frame that begins with `bytes`, header included, as soon
+/// as its header is there.
+fn announced(bytes: &[u8], frame_len_max: usize) -> Result<Option<usize>, FrameError> {
+    let Some(header) = bytes.first_chunk::<HEADER_LEN>() else {
+        return Ok(None);
+    };
+    let len = payload_len(*header, frame_len_max)?;
+    Ok(Some(HEADER_LEN + len))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::frame::{FRAME_LEN_MAX, FRAME_LEN_MAX_DEFAULT, header};
+    use super::*;
+
+    fn frame(payload: &[u8]) -> Vec<u8> {
+        let mut frame = header(payload.len()).expect("short").to_vec();
+        frame.extend_from_slice(payload);
+        frame
+    }
+
+    /// The memory that it holds, in bytes.
+    fn capacity(decoder: &Decoder) -> usize {
+        let partial = decoder.partial.as_ref();
+        let bytes = partial.and_then(|partial| partial.bytes.as_ref());
+        decoder.buffer.capacity() + bytes.map_or(0, Vec::capacity)
+    }
+
+    #[test]
+    fn an_announced_length_allocates_nothing() {
+        let mut decoder = Decoder::new(FRAME_LEN_MAX);
+        let announced = header(FRAME_LEN_MAX).expect("the most there is");
+        decoder.read_from(&mut &announced[..]).expect("read");
+        assert_eq!(decoder.next_frame(), Ok(None));
+        let mut shared = Vec::new();
+        decoder.release(&mut shared);
+        assert!(capacity(&decoder) <= 8, "{}", capacity(&decoder));
+        assert_eq!(shared.len(), BUFFER_LEN);
+    }
+
+    #[test]
+    fn memory_follows_what_arrives_of_a_long_frame() {
+        let long = frame(&vec![7; 1 << 20]);
+        let mut decoder = Decoder::new(FRAME_LEN_MAX_DEFAULT);
+        let mut stream = &long[..];
+        let mut arrived = 0;
+        let mut found = None;
+        while found.is_none() {
+            arrived += decoder.read_from(&mut stream).expect("read");
+            if let Some(frame) = decoder.next_frame().expect("in step") {
+                found = Some(matches!(frame, Frame::Long(long) if long.payload() == [7; 1 << 20]));
+            }
+            assert!(capacity(&decoder) <= arrived + arrived / 4 + BUFFER_LEN);
+        }
+        assert_eq!(found, Some(true));
+        assert_eq!(capacity(&decoder), BUFFER_LEN);
+        assert_eq!(decoder.buffered(), 0);
+    }
+
+    #[test]
+    fn a_frame_without_memory_is_dropped_and_the_next_found() {
+        let mut decoder = Decoder::new(FRAME_LEN_MAX_DEFAULT);
+        let bytes = [frame(&vec![7; 1 << 20]), frame(b"next")].concat();
+        let mut stream = &bytes[..];
+        decoder.read_from(&mut stream).expect("read");
+        assert_eq!(decoder.next_frame(), Ok(None));
+        decoder.partial.as_mut().expect("it has begun").bytes = None;
+        while decoder.read_from(&mut stream).expect("read") > 0 {
+            if let Some(frame) = decoder.next_frame().expect("in step") {
+                assert_eq!(frame, Frame::Dropped);
+                break;
+            }
+        }
+        assert_eq!(decoder.next_frame(), Ok(Some(Frame::Short(b"next"))));
+    }
+
+    #[test]
+    fn no_more_memory_than_there_is_can_be_reserved() {
+        let mut bytes = vec![7; 100];
+        reserve(&mut bytes, usize::MAX / 2, usize::MAX).expect_err("too much");
+        assert_eq!(bytes, [7; 100]);
+    }
+
+    #[test]
+    fn many_short_frames_take_few_reads() {
+        let pipeline = frame(&[7; 996]).repeat(1000);
+        let mut decoder = Decoder::new(FRAME_LEN_MAX_DEFAULT);
+        let mut shared = Vec::new();
+        let mut stream = &pipeline[..];
+        let mut reads = 0;
+        loop {
+            decoder.acquire(&mut shared);
+            if decoder.read_from(&mut stream).expect("read") == 0 {
+                break;
+            }
+            while decoder.next_frame().expect("in step").is_some() {}
+            decoder.release(&mut shared);
+            reads += 1;
+        }
+        // 1 MB in pieces of 64 KiB.
+        assert!(reads < 20, "{reads} reads");
+    }
+}
