@@ -18,6 +18,8 @@ mod log;
 mod model;
 #[cfg(any(feature = "tokio", feature = "epoll"))]
 mod nonblocking;
+#[cfg(any(feature = "tokio", feature = "epoll"))]
+mod offload;
 mod pace;
 mod refusal;
 mod session;

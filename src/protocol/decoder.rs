@@ -9,6 +9,9 @@ use super::frame::{FrameError, HEADER_LEN, payload_len};
 /// is long.
 const BUFFER_LEN: usize = 64 << 10;
 
+/// A long frame leaves so many bytes of memory to others.
+const SPARED_LEN: usize = 8 << 20;
+
 /// What a frame turned out to be.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Frame<'a> {
@@ -81,7 +84,10 @@ fn reserve(bytes: &mut Vec<u8>, n: usize, len_max: usize) -> Result<(), TryReser
         return Ok(());
     }
     let wanted = (len + len / 4).min(len_max);
-    bytes.try_reserve_exact(wanted - bytes.len())
+    bytes.try_reserve_exact(wanted - bytes.len())?;
+    // Most of what is allocated elsewhere is short, and without memory for it
+    // the process would end.
+    Vec::<u8>::new().try_reserve_exact(SPARED_LEN)
 }
 
 impl Decoder {

@@ -100,8 +100,10 @@ impl std::error::Error for MalformedReply {}
 /// keeps them; copying a shorter one is cheaper than a further slice.
 const SHARED_LEN_MIN: usize = 8 << 10;
 
-/// The most slices that one write is given.
+/// The most slices, and the most bytes, that one write is given. The kernel
+/// would take megabytes at once, which takes it milliseconds.
 const SLICES_MAX: usize = 16;
+const WRITE_LEN_MAX: usize = 512 << 10;
 
 /// The bytes of replies that wait for the socket, in order.
 ///
@@ -154,18 +156,26 @@ impl Encoder {
         self.pending
     }
 
-    /// Hands what is pending to one `write` and returns how much it took.
+    /// Hands what is pending to one `write`, but no more than 512 KiB, and
+    /// returns how much it took.
     pub fn write_to(&mut self, writer: &mut impl Write) -> io::Result<usize> {
         let n = if self.chunks.is_empty() {
-            writer.write(&self.tail[self.sent..])?
+            let pending = &self.tail[self.sent..];
+            writer.write(&pending[..pending.len().min(WRITE_LEN_MAX)])?
         } else {
             let bytes = self.chunks.iter().map(Chunk::as_bytes);
             let mut slices = [IoSlice::new(&[]); SLICES_MAX];
             let mut count = 0;
+            let mut left = WRITE_LEN_MAX;
             for (slice, bytes) in slices.iter_mut().zip(bytes.chain([&self.tail[..]])) {
                 let skip = if count == 0 { self.sent } else { 0 };
-                *slice = IoSlice::new(&bytes[skip..]);
+                let len = left.min(bytes.len() - skip);
+                *slice = IoSlice::new(&bytes[skip..skip + len]);
                 count += 1;
+                left -= len;
+                if left == 0 {
+                    break;
+                }
             }
             writer.write_vectored(&slices[..count])?
         };

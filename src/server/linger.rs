@@ -41,14 +41,15 @@ impl Linger {
         self.until.min(self.silent_until)
     }
 
-    /// Drops what one read brings; whether more may come.
-    pub(super) fn drop_some(&mut self, reader: &mut impl Read) -> io::Result<bool> {
+    /// Drops what one read brings and returns its length; 0 when it is over.
+    pub(super) fn drop_some(&mut self, reader: &mut impl Read) -> io::Result<usize> {
         // On the heap: an array would become part of a worker's stack frame
         // and be touched for every connection.
         let n = reader.read(&mut vec![0; LINGER_ROOM_LEN])?;
         let now = Instant::now();
         self.left = self.left.saturating_sub(n);
         self.silent_until = now + LINGER_SILENCE_MAX;
-        Ok(n > 0 && self.left > 0 && now < self.until)
+        let goes_on = self.left > 0 && now < self.until;
+        Ok(if goes_on { n } else { 0 })
     }
 }

@@ -2,10 +2,11 @@
 
 use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::thread;
 
 use super::lazy_free::LazyFree;
+use super::offload::{Offload, Offloaded};
 use super::shutdown::Shutdown;
 use crate::protocol::Request;
 use crate::store::shards::Shards;
@@ -13,24 +14,41 @@ use crate::store::{Batch, Executor, Garbage, StoreLost};
 
 /// Entries in this process, used by all threads. Clones are the same store,
 /// one for each connection.
-#[derive(Clone)]
-pub(super) struct LocalStore(Arc<Inner>);
+pub(super) struct LocalStore {
+    shared: Arc<Shared>,
+    /// This connection's batch, while another thread has it.
+    offloaded: Option<Offloaded>,
+}
 
-struct Inner {
+struct Shared {
     shards: Shards,
     lazy_free: LazyFree,
+    offload: Offload,
     shutdown: Shutdown,
+}
+
+impl Clone for LocalStore {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            offloaded: None,
+        }
+    }
 }
 
 impl LocalStore {
     /// An empty store. If executing panics it triggers `shutdown`, so that the
     /// process does not outlive its store.
     pub(super) fn start(shutdown: &Shutdown) -> io::Result<Self> {
-        Ok(Self(Arc::new(Inner {
-            shards: Shards::default(),
-            lazy_free: LazyFree::start()?,
-            shutdown: shutdown.clone(),
-        })))
+        Ok(Self {
+            shared: Arc::new(Shared {
+                shards: Shards::default(),
+                lazy_free: LazyFree::start()?,
+                offload: Offload::start()?,
+                shutdown: shutdown.clone(),
+            }),
+            offloaded: None,
+        })
     }
 
     /// Lets go of the entries. Nobody has to wait until they are freed, and a
@@ -38,10 +56,13 @@ impl LocalStore {
     ///
     /// Fails if a panic has left them in an unknown state.
     pub(super) fn finish(self) -> io::Result<()> {
+        let Shared {
+            shards, lazy_free, ..
+        } = &*self.shared;
         let mut garbage = Garbage::default();
-        self.0.shards.apply(Request::Reset, &mut garbage);
-        self.0.lazy_free.free(garbage);
-        self.0.shards.check()
+        shards.apply(Request::Reset, &mut garbage);
+        lazy_free.free(garbage);
+        shards.check()
     }
 }
 
@@ -49,16 +70,35 @@ impl Executor for LocalStore {
     fn poll_execute(
         &mut self,
         batch: &mut Batch,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Result<(), StoreLost>> {
-        let _guard = StopOnPanic(&self.0.shutdown);
-        self.0.shards.execute(batch);
+        if self.offloaded.is_none() && !batch.has_long_frame() {
+            self.shared.execute(batch);
+            return Poll::Ready(Ok(()));
+        }
+        let offloaded = self.offloaded.get_or_insert_with(|| {
+            let shared = Arc::clone(&self.shared);
+            let batch = std::mem::take(batch);
+            self.shared
+                .offload
+                .execute(batch, move |batch| shared.execute(batch))
+        });
+        let executed = ready!(offloaded.poll(cx));
+        self.offloaded = None;
+        *batch = executed?;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Shared {
+    fn execute(&self, batch: &mut Batch) {
+        let _guard = StopOnPanic(&self.shutdown);
+        self.shards.execute(batch);
         // Before the replies are written: a peer that does not read must not
         // keep what its requests removed.
         if batch.has_garbage() {
-            self.0.lazy_free.free(batch.take_garbage());
+            self.lazy_free.free(batch.take_garbage());
         }
-        Poll::Ready(Ok(()))
     }
 }
 

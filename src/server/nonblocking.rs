@@ -3,6 +3,7 @@
 
 use std::io::{self, Read, Write};
 use std::task::Poll;
+use std::time::Duration;
 
 use super::end::End;
 use super::session::{Next, Scratch, Session};
@@ -30,10 +31,16 @@ pub(super) enum Driven {
     Again,
 }
 
-/// Batches that are executed, and reads, before other connections are driven.
-/// More would make those wait behind peers that only pipeline.
-const BATCHES_PER_DRIVE: usize = 2;
-const READS_PER_DRIVE: usize = 8;
+/// What one drive may do before other connections are driven: batches that are
+/// executed, writes, and bytes at which it reads no more. Each is bounded, so
+/// that a drive takes a fraction of a millisecond.
+const BATCHES_PER_DRIVE: usize = 1;
+const WRITES_PER_DRIVE: usize = 1;
+const READ_LEN_PER_DRIVE: usize = 64 << 10;
+
+/// A connection whose drive takes as long has to wait for others before it is
+/// driven again, even when an event has come for it.
+pub(super) const DRIVE_TIME_LONG: Duration = Duration::from_micros(50);
 
 /// Drives the session as far as its socket and its store go without waiting,
 /// or as others can be kept waiting. `execute` polls the store.
@@ -57,18 +64,13 @@ fn drive_on(
     socket: &mut impl Socket,
     mut execute: impl FnMut(&mut Batch) -> Poll<Result<(), StoreLost>>,
 ) -> Result<Driven, End> {
-    let (mut batches, mut reads) = (0, 0);
+    let (mut batches, mut writes, mut read_len) = (0, 0, 0);
     loop {
-        let next = session.next();
-        let is_spent = batches == BATCHES_PER_DRIVE || reads == READS_PER_DRIVE;
-        if is_spent && matches!(next, Next::Read | Next::Execute) {
-            return Ok(Driven::Again);
-        }
-        match next {
-            Next::Read => {
-                session.read_from(socket)?;
-                reads += 1;
-            }
+        match session.next() {
+            Next::Read if read_len >= READ_LEN_PER_DRIVE => return Ok(Driven::Again),
+            Next::Execute if batches == BATCHES_PER_DRIVE => return Ok(Driven::Again),
+            Next::Write if writes == WRITES_PER_DRIVE => return Ok(Driven::Again),
+            Next::Read => read_len += session.read_from(socket)?,
             Next::Execute => {
                 let Poll::Ready(executed) = execute(session.batch()) else {
                     return Ok(Driven::StoreNotReady);
@@ -83,6 +85,7 @@ fn drive_on(
                     session.write_blocked(socket.unconfirmed_len());
                 }
                 written?;
+                writes += 1;
             }
             Next::EndOutput => socket.end_output()?,
             Next::Wait => return Ok(Driven::SocketNotReady),

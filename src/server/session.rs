@@ -165,23 +165,25 @@ impl Session {
         self.executing = false;
     }
 
-    /// Takes what one read brings.
+    /// Takes what one read brings, and returns its length.
     ///
     /// Fails as the reader does, also where it would wait, and with the
     /// connection's end when the peer has no more to say.
-    pub(super) fn read_from(&mut self, reader: &mut impl Read) -> Result<(), End> {
+    pub(super) fn read_from(&mut self, reader: &mut impl Read) -> Result<usize, End> {
         let came = match &mut self.linger {
             Some(linger) => linger.drop_some(reader),
-            None => self.decoder.read_from(reader).map(|n| n > 0),
+            None => self.decoder.read_from(reader),
         };
         match came {
-            Ok(true) => self.active_at = self.idle_timeout.map(|_| Instant::now()),
-            Ok(false) if self.linger.is_some() => return Err(self.late_end()),
-            Ok(false) => return Err(End::PeerClosed),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error.into()),
+            Ok(0) if self.linger.is_some() => Err(self.late_end()),
+            Ok(0) => Err(End::PeerClosed),
+            Ok(n) => {
+                self.active_at = self.idle_timeout.map(|_| Instant::now());
+                Ok(n)
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(0),
+            Err(error) => Err(error.into()),
         }
-        Ok(())
     }
 
     /// Hands what is pending to one write; whether it took all. Fails as the

@@ -6,14 +6,15 @@ use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{self, TcpListener};
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use ::tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use ::tokio::net::TcpStream;
 use ::tokio::runtime;
-use ::tokio::sync::watch;
+use ::tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use ::tokio::task::yield_now;
 use ::tokio::time::{Sleep, sleep, sleep_until};
 
@@ -24,7 +25,7 @@ use super::end::End;
 use super::limits::{DRAIN_INTERVAL, DRAIN_MAX};
 use super::local_store::LocalStore;
 use super::log::ConnectionLog;
-use super::nonblocking::{Driven, Socket, drive};
+use super::nonblocking::{DRIVE_TIME_LONG, Driven, Socket, drive};
 use super::refusal::{Reason, Refuser};
 use super::session::{Scratch, Session};
 use super::shutdown::Shutdown;
@@ -61,6 +62,7 @@ pub(super) fn serve_from<E: Executor + Clone + Send + 'static>(
         .build()?;
     let limit = ConnectionLimit::new(config.connections_max);
     let refuser = Refuser::start()?;
+    let long_drives = Arc::new(Semaphore::new(runtime.metrics().num_workers()));
     let (stop, stopped) = watch::channel(());
     shutdown.on_trigger(move || {
         // With nobody connected nobody listens.
@@ -76,6 +78,7 @@ pub(super) fn serve_from<E: Executor + Clone + Send + 'static>(
             session: Session::new(config),
             store: store.clone(),
             shutdown: shutdown.clone(),
+            long_drives: LongDrives::new(&long_drives),
             _permit: permit,
         };
         let stopped = stopped.clone();
@@ -96,6 +99,7 @@ struct Connection<E> {
     session: Session,
     store: E,
     shutdown: Shutdown,
+    long_drives: LongDrives,
     _permit: Permit,
 }
 
@@ -128,11 +132,19 @@ impl<E: Executor> Connection<E> {
     ) -> Option<End> {
         let mut stopped = pin!(stopped.changed());
         let mut timer = Timer::default();
+        let mut took_long = false;
         poll_fn(|cx| {
             if stopped.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(None);
             }
-            match self.drive(stream, cx) {
+            let _permit = match took_long {
+                true => Some(ready!(self.long_drives.poll_acquire(cx))),
+                false => None,
+            };
+            let begun = Instant::now();
+            let driven = self.drive(stream, cx);
+            took_long = begun.elapsed() > DRIVE_TIME_LONG;
+            match driven {
                 Ok(Driven::SocketNotReady | Driven::StoreNotReady) => {}
                 Ok(Driven::Again) => {
                     cx.waker().wake_by_ref();
@@ -182,6 +194,43 @@ impl<E: Executor> Connection<E> {
             }
             sleep(DRAIN_INTERVAL).await;
         }
+    }
+}
+
+/// One connection's access to the permits for drives that take long. There are
+/// as many as the runtime has threads, so that no task waits behind many such
+/// drives, and whoever asks for little is soon driven.
+struct LongDrives {
+    semaphore: Arc<Semaphore>,
+    acquiring: Option<Pin<Box<dyn Future<Output = OwnedSemaphorePermit> + Send>>>,
+    acquired: Option<OwnedSemaphorePermit>,
+}
+
+impl LongDrives {
+    fn new(semaphore: &Arc<Semaphore>) -> Self {
+        Self {
+            semaphore: Arc::clone(semaphore),
+            acquiring: None,
+            acquired: None,
+        }
+    }
+
+    /// A permit, when those who asked before have had theirs.
+    fn poll_acquire(&mut self, cx: &mut Context<'_>) -> Poll<OwnedSemaphorePermit> {
+        if let Some(permit) = self.acquired.take() {
+            return Poll::Ready(permit);
+        }
+        let acquiring = self.acquiring.get_or_insert_with(|| {
+            let acquire = Arc::clone(&self.semaphore).acquire_owned();
+            Box::pin(async { acquire.await.expect("nobody closes it") })
+        });
+        let permit = ready!(acquiring.as_mut().poll(cx));
+        self.acquiring = None;
+        // A permit that is passed on wakes its task to run next; others that
+        // were ready before it run first.
+        self.acquired = Some(permit);
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 }
 

@@ -8,7 +8,11 @@ use crate::protocol::{BadRequest, Encoder, Frame, KeyRef, LongFrame, Reply, Requ
 
 /// The most requests of one connection that are executed together. It bounds
 /// how long other connections wait.
-pub const BATCH_LEN_MAX: usize = 1024;
+pub const BATCH_LEN_MAX: usize = 256;
+
+/// What is no request counts for so many: its reply is a sentence, which takes
+/// longer to write than any other.
+const BAD_REQUEST_COST: usize = 4;
 
 /// Executing stops when the replies hold so many bytes of values, and goes on
 /// when they are encoded. One value may be longer.
@@ -32,6 +36,7 @@ pub struct Batch {
     /// answered.
     encoded: usize,
     answered: usize,
+    bad_requests: usize,
     /// Bytes of values in the replies that are not encoded.
     replies_len: usize,
     garbage: Garbage,
@@ -75,7 +80,8 @@ impl Batch {
 
     /// Takes no more frames until it has been encoded.
     pub fn is_full(&self) -> bool {
-        self.len() >= BATCH_LEN_MAX || self.has_long_frame()
+        self.len() + self.bad_requests * (BAD_REQUEST_COST - 1) >= BATCH_LEN_MAX
+            || self.has_long_frame()
     }
 
     /// Whether its last frame is long, and has to be [parsed](Self::parse).
@@ -130,6 +136,7 @@ impl Batch {
     /// Adds the reply to what no store is asked; it has no value.
     pub fn push_refusal(&mut self, reply: Reply) {
         debug_assert_eq!(value_len(&reply), 0, "values are counted when answered");
+        self.bad_requests += 1;
         let is_next = !self.has_requests();
         self.slots.push(Slot::Answered(reply));
         if is_next {
@@ -210,7 +217,7 @@ impl Batch {
         if self.keys.capacity() > KEYS_LEN_IDLE {
             self.keys = String::new();
         }
-        (self.encoded, self.answered) = (0, 0);
+        (self.encoded, self.answered, self.bad_requests) = (0, 0, 0);
     }
 }
 

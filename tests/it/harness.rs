@@ -279,14 +279,12 @@ impl Process {
         Self::spawn(command)
     }
 
-    /// As [`serve`](Self::serve), with at most `files` open descriptors.
-    pub fn serve_with_file_limit(files: usize, flags: &[&str]) -> Self {
+    /// As [`serve`](Self::serve), under a limit as `ulimit` takes it.
+    pub fn serve_under(limit: &str, flags: &[&str]) -> Self {
         let mut command = Command::new("sh");
         command
             .arg("-c")
-            .arg(format!(
-                r#"ulimit -n {files}; exec "$0" serve --port 0 "$@""#
-            ))
+            .arg(format!(r#"ulimit {limit}; exec "$0" serve --port 0 "$@""#))
             .arg(env!("CARGO_BIN_EXE_speicher"))
             .args(flags);
         Self::spawn(command)

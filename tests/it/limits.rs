@@ -260,7 +260,7 @@ fn a_peer_that_never_reads_is_held_back_and_then_closed(model: Model) {
 
 fn running_out_of_descriptors_neither_spins_nor_stays(model: Model) {
     let flags = ["--model", model.name(), "--queue-timeout", "1m"];
-    let server = Process::serve_with_file_limit(40, &flags);
+    let server = Process::serve_under("-n 40", &flags);
     // More than the limit; the last wait in the listener's queue.
     let mut peers: Vec<_> = (0..60).map(|_| server.connect()).collect();
     assert_eq!(peers[0].status(set("k", "1")), 200);
@@ -289,7 +289,7 @@ fn running_out_of_descriptors_neither_spins_nor_stays(model: Model) {
 /// S4
 fn peers_are_told_when_descriptors_stay_short(model: Model) {
     let flags = ["--model", model.name(), "--queue-timeout", "100ms"];
-    let server = Process::serve_with_file_limit(40, &flags);
+    let server = Process::serve_under("-n 40", &flags);
     let mut peers: Vec<_> = (0..60).map(|_| server.connect()).collect();
     let mut last = peers.pop().expect("60 of them");
     let reply = last.reply();

@@ -6,6 +6,7 @@
 #[macro_use]
 mod harness;
 
+mod adversaries;
 #[cfg(feature = "bench")]
 mod bench;
 mod client;

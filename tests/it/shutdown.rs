@@ -101,7 +101,7 @@ fn whatever_address_it_listens_on_it_wakes(model: Model) {
 /// S2
 fn it_stops_with_no_descriptor_left(model: Model) {
     let flags = ["--model", model.name(), "--queue-timeout", "1m"];
-    let mut server = Process::serve_with_file_limit(40, &flags);
+    let mut server = Process::serve_under("-n 40", &flags);
     let mut peers: Vec<_> = (0..60).map(|_| server.connect()).collect();
     for peer in &mut peers {
         peer.send(&framed(get("k")));

@@ -1,6 +1,6 @@
 //! One event loop: which of its connections is driven when.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::net;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,7 +18,7 @@ use crate::server::connection_limit::Permit;
 use crate::server::end::End;
 use crate::server::limits::DRAIN_INTERVAL;
 use crate::server::log::ConnectionLog;
-use crate::server::nonblocking::{Driven, Socket, drive};
+use crate::server::nonblocking::{DRIVE_TIME_LONG, Driven, Socket, drive};
 use crate::server::session::{Scratch, Session};
 use crate::server::shutdown::Shutdown;
 use crate::server::socket;
@@ -42,8 +42,11 @@ pub(super) struct Runner<E> {
     /// Of connections that have one. An entry may be earlier than the
     /// connection's deadline is by now, never later.
     deadlines: BTreeSet<(Instant, usize)>,
-    /// Connections whose drive ended with more to do.
-    unfinished: Vec<usize>,
+    /// Connections whose drive ended with more to do, or that took long when
+    /// they were last driven.
+    unfinished: VecDeque<usize>,
+    /// When the last drive ended, or the last wait.
+    now: Instant,
     /// Connections whose batches the store has.
     waiting: Vec<usize>,
     /// When draining connections are driven again, once the server has to stop.
@@ -58,6 +61,8 @@ struct Connection<E> {
     /// Which of the loop's lists it is in, if it is not the socket that it
     /// waits for.
     listed: Option<Listed>,
+    /// Its last drive took [`DRIVE_TIME_LONG`].
+    took_long: bool,
     /// Its entry in the loop's `deadlines`.
     deadline: Option<Instant>,
     log: ConnectionLog,
@@ -91,7 +96,8 @@ impl<E: Executor + Clone> Runner<E> {
             connections: Vec::new(),
             vacant: Vec::new(),
             deadlines: BTreeSet::new(),
-            unfinished: Vec::new(),
+            unfinished: VecDeque::new(),
+            now: Instant::now(),
             waiting: Vec::new(),
             next_drain: Instant::now(),
             scratch: Scratch::default(),
@@ -106,15 +112,15 @@ impl<E: Executor + Clone> Runner<E> {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
-            for index in std::mem::take(&mut self.unfinished) {
-                self.resume(index, Listed::Unfinished);
-            }
+            self.now = Instant::now();
+            let begun = self.now;
             for event in &events {
                 match event.token() {
                     WAKER => self.resume_waiting(),
                     _ => self.ready(event),
                 }
             }
+            self.resume_unfinished(begun.elapsed());
             let nobody_comes = self.take_incoming();
             if self.shutdown.is_triggered() {
                 self.drain();
@@ -177,6 +183,7 @@ impl<E: Executor + Clone> Runner<E> {
             session: Session::new(&self.config),
             store: self.store.clone(),
             listed: None,
+            took_long: false,
             deadline: None,
             log,
             _permit: permit,
@@ -191,7 +198,11 @@ impl<E: Executor + Clone> Runner<E> {
             connection.socket.ready(event);
             // One that is listed is driven with the others of its list.
             if connection.listed.is_none() {
-                self.drive(index);
+                if connection.took_long {
+                    self.list(index, Listed::Unfinished);
+                } else {
+                    self.drive(index);
+                }
             }
         }
     }
@@ -200,6 +211,19 @@ impl<E: Executor + Clone> Runner<E> {
     fn resume_waiting(&mut self) {
         for index in std::mem::take(&mut self.waiting) {
             self.resume(index, Listed::Waiting);
+        }
+    }
+
+    /// Drives those that are unfinished for as long as the others took, but at
+    /// least one: so they get half of the loop's time when it is short, and
+    /// those that ask for little need not wait for all of them.
+    fn resume_unfinished(&mut self, others_took: Duration) {
+        let until = self.now + others_took.max(DRIVE_TIME_LONG);
+        while let Some(index) = self.unfinished.pop_front() {
+            self.resume(index, Listed::Unfinished);
+            if self.now >= until {
+                return;
+            }
         }
     }
 
@@ -236,19 +260,21 @@ impl<E: Executor + Clone> Runner<E> {
         let scratch = &mut self.scratch;
         let mut cx = Context::from_waker(&self.store_waker);
         // A panic closes this one connection.
-        catch_unwind(AssertUnwindSafe(|| {
+        let driven = catch_unwind(AssertUnwindSafe(|| {
             drive(session, socket, scratch, |batch| {
                 store.poll_execute(batch, &mut cx)
             })
-        }))
-        .unwrap_or(Err(End::Panicked))
+        }));
+        let begun = std::mem::replace(&mut self.now, Instant::now());
+        connection.took_long = self.now - begun > DRIVE_TIME_LONG;
+        driven.unwrap_or(Err(End::Panicked))
     }
 
     fn list(&mut self, index: usize, list: Listed) {
         if let Some(connection) = &mut self.connections[index] {
             connection.listed = Some(list);
             match list {
-                Listed::Unfinished => self.unfinished.push(index),
+                Listed::Unfinished => self.unfinished.push_back(index),
                 Listed::Waiting => self.waiting.push(index),
             }
         }

@@ -94,7 +94,7 @@ impl Connection<'_> {
     fn read(&mut self) -> Result<(), End> {
         self.limit_next_read()?;
         match self.session.read_from(&mut &*self.socket) {
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
             // What is left is drained.
             Err(_) if self.socket.is_interrupted() => Ok(()),
             Err(end) if end.is_not_ready() => self.tick(),
@@ -139,7 +139,7 @@ impl Connection<'_> {
     fn drain_input(&mut self) -> Result<(), End> {
         self.stream.set_read_timeout(Some(DRAIN_INTERVAL))?;
         match self.session.read_from(&mut &*self.stream) {
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
             // The peer has not ended its input, the stop has.
             Err(End::PeerClosed) if self.socket.input_is_ended() => {
                 thread::sleep(DRAIN_INTERVAL);

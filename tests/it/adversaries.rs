@@ -1,0 +1,198 @@
+//! What peers that mean harm can do to a server, and to its other peers.
+
+use std::io::Write;
+use std::net::Shutdown;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use speicher::protocol::frame;
+use speicher::server::Model;
+
+use crate::harness::*;
+
+every_model![
+    unfinished_frames_take_little_more_than_what_has_come,
+    frames_beyond_memory_get_503_and_the_server_lives,
+    long_frames_hold_up_neither_others_nor_the_stop,
+    junk_without_a_pause_does_not_hold_up_others,
+    a_peer_that_asks_now_and_then_does_not_hold_up_the_stop,
+];
+
+const MIB: usize = 1 << 20;
+
+/// Frames of 64 MiB, of which so many bytes of payload have been sent.
+struct Unfinished {
+    peers: Vec<Peer>,
+    payload: Vec<u8>,
+    sent: usize,
+}
+
+const FRAME_LEN: usize = 64 * MIB;
+
+impl Unfinished {
+    /// Sends all of them at the same time.
+    fn send(server: &Process, count: usize, sent: usize) -> Self {
+        let (head, foot) = (r#"{"command":"SET","key":"long","value":""#, r#""}"#);
+        let value = vec![b'v'; FRAME_LEN - head.len() - foot.len()];
+        let payload = [head.as_bytes(), &value, foot.as_bytes()].concat();
+        let header = frame::header(FRAME_LEN).expect("short");
+        let peers: Vec<_> = (0..count).map(|_| server.connect()).collect();
+        thread::scope(|scope| {
+            let part = &payload[..sent];
+            for mut stream in peers.iter().map(|peer| &peer.0) {
+                scope.spawn(move || {
+                    stream.write_all(&header).expect("the server reads");
+                    stream.write_all(part).expect("the server reads");
+                });
+            }
+        });
+        Self {
+            peers,
+            payload,
+            sent,
+        }
+    }
+
+    /// Sends the rest of all at the same time, and returns the replies' status
+    /// codes.
+    fn finish(mut self) -> Vec<u64> {
+        let rest = &self.payload[self.sent..];
+        for peer in &mut self.peers {
+            peer.send(rest);
+        }
+        let reply = |mut peer: Peer| status_of(&peer.reply());
+        self.peers.into_iter().map(reply).collect()
+    }
+}
+
+fn unfinished_frames_take_little_more_than_what_has_come(model: Model) {
+    const COUNT: usize = 8;
+    const LEN: usize = 36 * MIB;
+
+    let server = Process::serve(&["--model", model.name()]);
+    let before = server.memory_kib("VmRSS");
+    let unfinished = Unfinished::send(&server, COUNT, LEN);
+    wait_until("all is read", || {
+        receive_queues_are_empty(server.address().port())
+    });
+    let taken = server.memory_kib("VmHWM") - before;
+    let sent = ((COUNT * LEN) >> 10) as u64;
+    assert!(
+        taken < sent + sent / 4 + 16 * 1024,
+        "{taken} KiB for {sent}"
+    );
+    drop(unfinished);
+}
+
+/// A6: more than there is memory for, in sum.
+fn frames_beyond_memory_get_503_and_the_server_lives(model: Model) {
+    const COUNT: usize = 32;
+    const LEN: usize = 60 * MIB;
+
+    let flags = ["--model", model.name(), "--workers", "48"];
+    let server = Process::serve_under("-v 1600000", &flags);
+    let mut other = server.connect();
+    assert_eq!(other.set("k", "1"), 200);
+    let value = r#"{"status_code":200,"value":1}"#;
+    let unfinished = Unfinished::send(&server, COUNT, LEN);
+    assert_eq!(other.get_text("k"), value, "in the meantime");
+    let statuses = unfinished.finish();
+    assert!(
+        statuses.iter().all(|status| [200, 503].contains(status)),
+        "{statuses:?}"
+    );
+    assert!(
+        statuses.contains(&503),
+        "it had the memory, so this shows nothing"
+    );
+    assert_eq!(other.get_text("k"), value, "afterwards");
+    assert_eq!(other.status(RST), 200);
+    assert_eq!(other.set("k", "2"), 200);
+}
+
+/// Frames of 64 MiB, each of which takes a core longer to read than a peer
+/// should wait.
+fn long_frames_hold_up_neither_others_nor_the_stop(model: Model) {
+    const COUNT: usize = 24;
+    /// Reading and parsing all of them takes several seconds of a core; this
+    /// leaves room for a busy machine.
+    const WAIT_MAX: Duration = Duration::from_millis(500);
+
+    let mut server = Process::serve(&["--model", model.name()]);
+    let mut other = server.connect();
+    let unfinished = Unfinished::send(&server, COUNT, FRAME_LEN - 1);
+    let mut longest = Duration::ZERO;
+    thread::scope(|scope| {
+        let finished = scope.spawn(|| unfinished.finish());
+        while !finished.is_finished() {
+            let asked = Instant::now();
+            assert_eq!(other.status(get("none")), 404);
+            longest = longest.max(asked.elapsed());
+        }
+    });
+    assert!(longest < WAIT_MAX, "{longest:?}");
+    let _again = Unfinished::send(&server, COUNT, FRAME_LEN - 1);
+    let begun = Instant::now();
+    server.signal("TERM");
+    assert_eq!(server.wait().0.code(), Some(0));
+    assert!(
+        begun.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+/// Small frames that are no requests, from peers that read all replies.
+fn junk_without_a_pause_does_not_hold_up_others(model: Model) {
+    const PEERS: usize = 20;
+    const WAIT_MAX: Duration = Duration::from_millis(500);
+
+    let server = Process::serve(&["--model", model.name()]);
+    let mut other = server.connect();
+    let junk = framed("{").repeat(10_000);
+    let streams: Vec<_> = (0..PEERS).map(|_| server.connect().0).collect();
+    let mut longest = Duration::ZERO;
+    thread::scope(|scope| {
+        for stream in &streams {
+            let (mut reader, mut writer) = (stream, stream);
+            scope.spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
+            let junk = &junk;
+            scope.spawn(move || while writer.write_all(junk).is_ok() {});
+        }
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(1) {
+            let asked = Instant::now();
+            assert_eq!(other.status(get("none")), 404);
+            longest = longest.max(asked.elapsed());
+        }
+        for stream in &streams {
+            // Their threads end with them.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    });
+    assert!(longest < WAIT_MAX, "{longest:?}");
+}
+
+/// S2: its last reply is never confirmed for long, since the next follows.
+fn a_peer_that_asks_now_and_then_does_not_hold_up_the_stop(model: Model) {
+    const INTERVAL: Duration = Duration::from_millis(20);
+
+    let mut server = Process::serve(&["--model", model.name()]);
+    let mut peer = server.connect();
+    let asking = thread::spawn(move || {
+        // Until the server closes the connection.
+        while peer.0.write_all(&framed(get("k"))).is_ok() {
+            if frame::read_frame(&mut peer.0, MIB).is_ok_and(|reply| reply.is_none()) {
+                return;
+            }
+            thread::sleep(INTERVAL);
+        }
+    });
+    thread::sleep(10 * INTERVAL);
+    let begun = Instant::now();
+    server.signal("TERM");
+    assert_eq!(server.wait().0.code(), Some(0));
+    let elapsed = begun.elapsed();
+    asking.join().expect("no panic");
+    assert!(elapsed < Duration::from_millis(500), "{elapsed:?}");
+}
