@@ -7,7 +7,7 @@ run:
 
 # Tests that keep the machine busy, and so run apart from those that wait for
 # a server to be in time.
-BUSY = bench:: compare:: conformance faults::
+BUSY = adversaries:: bench:: compare:: conformance faults::
 
 # A test runs `make run`; built here, its build does not count as the test's time.
 test:

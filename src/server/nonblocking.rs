@@ -96,20 +96,104 @@ fn drive_on(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::protocol::frame;
     use crate::server::config::Config;
+    use crate::store::shards::Shards;
+
+    /// A peer that is always ready: it sends one frame again and again, and
+    /// takes every reply.
+    struct Endless {
+        frame: Vec<u8>,
+        read_len: usize,
+        writes: usize,
+    }
+
+    impl Endless {
+        fn new(payload: &[u8]) -> Self {
+            let header = frame::header(payload.len()).expect("short");
+            Self {
+                frame: [&header, payload].concat(),
+                read_len: 0,
+                writes: 0,
+            }
+        }
+
+        /// Drives a new session over it, with a store of its own.
+        fn drive(&mut self) -> Driven {
+            let shards = Shards::default();
+            let mut session = Session::new(&Config::default());
+            let driven = drive(&mut session, self, &mut Scratch::default(), |batch| {
+                shards.execute(batch);
+                drop(batch.take_garbage());
+                Poll::Ready(Ok(()))
+            });
+            driven.expect("the connection goes on")
+        }
+    }
+
+    impl Read for Endless {
+        fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
+            let from = self.read_len % self.frame.len();
+            let n = room.len().min(self.frame.len() - from);
+            room[..n].copy_from_slice(&self.frame[from..from + n]);
+            self.read_len += n;
+            Ok(n)
+        }
+    }
+
+    impl Write for Endless {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.writes += 1;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Socket for Endless {
+        fn end_output(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn unconfirmed_len(&self) -> usize {
+            0
+        }
+    }
+
+    #[test]
+    fn a_drive_ends_whatever_a_peer_sends_without_a_pause() {
+        for payload in [
+            &b"{"[..],
+            br#"{"command":"GET","key":"k"}"#,
+            br#"{"command":"RST"}"#,
+        ] {
+            let mut peer = Endless::new(payload);
+            assert_eq!(peer.drive(), Driven::Again);
+            assert!(peer.writes <= 1, "{} writes", peer.writes);
+        }
+    }
+
+    #[test]
+    fn a_drive_reads_a_part_of_a_long_frame() {
+        let mut peer = Endless::new(&vec![b' '; 4 << 20]);
+        assert_eq!(peer.drive(), Driven::Again);
+        assert!(peer.read_len <= 2 * READ_LEN_PER_DRIVE, "{}", peer.read_len);
+    }
 
     /// The kernel has given up on the peer.
-    struct DeadSocket;
+    struct Dead;
 
     const ETIMEDOUT: i32 = 110;
 
-    impl Read for DeadSocket {
+    impl Read for Dead {
         fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
             Err(io::Error::from_raw_os_error(ETIMEDOUT))
         }
     }
 
-    impl Write for DeadSocket {
+    impl Write for Dead {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {
             Err(io::Error::from_raw_os_error(ETIMEDOUT))
         }
@@ -119,7 +203,7 @@ mod tests {
         }
     }
 
-    impl Socket for DeadSocket {
+    impl Socket for Dead {
         fn end_output(&mut self) -> io::Result<()> {
             Ok(())
         }
@@ -133,12 +217,9 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn a_peer_that_keepalive_found_dead_is_not_waited_for() {
         let mut session = Session::new(&Config::default());
-        let driven = drive(
-            &mut session,
-            &mut DeadSocket,
-            &mut Scratch::default(),
-            |_| Poll::Pending,
-        );
+        let driven = drive(&mut session, &mut Dead, &mut Scratch::default(), |_| {
+            Poll::Pending
+        });
         assert!(matches!(driven, Err(End::Io(_))), "{driven:?}");
     }
 }

@@ -1,7 +1,6 @@
 //! What peers that mean harm can do to a server, and to its other peers.
 
 use std::io::Write;
-use std::net::Shutdown;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,7 +13,6 @@ every_model![
     unfinished_frames_take_little_more_than_what_has_come,
     frames_beyond_memory_get_503_and_the_server_lives,
     long_frames_hold_up_neither_others_nor_the_stop,
-    junk_without_a_pause_does_not_hold_up_others,
     a_peer_that_asks_now_and_then_does_not_hold_up_the_stop,
 ];
 
@@ -140,37 +138,6 @@ fn long_frames_hold_up_neither_others_nor_the_stop(model: Model) {
         "{:?}",
         begun.elapsed()
     );
-}
-
-/// Small frames that are no requests, from peers that read all replies.
-fn junk_without_a_pause_does_not_hold_up_others(model: Model) {
-    const PEERS: usize = 20;
-    const WAIT_MAX: Duration = Duration::from_millis(500);
-
-    let server = Process::serve(&["--model", model.name()]);
-    let mut other = server.connect();
-    let junk = framed("{").repeat(10_000);
-    let streams: Vec<_> = (0..PEERS).map(|_| server.connect().0).collect();
-    let mut longest = Duration::ZERO;
-    thread::scope(|scope| {
-        for stream in &streams {
-            let (mut reader, mut writer) = (stream, stream);
-            scope.spawn(move || std::io::copy(&mut reader, &mut std::io::sink()));
-            let junk = &junk;
-            scope.spawn(move || while writer.write_all(junk).is_ok() {});
-        }
-        let begun = Instant::now();
-        while begun.elapsed() < Duration::from_secs(1) {
-            let asked = Instant::now();
-            assert_eq!(other.status(get("none")), 404);
-            longest = longest.max(asked.elapsed());
-        }
-        for stream in &streams {
-            // Their threads end with them.
-            let _ = stream.shutdown(Shutdown::Both);
-        }
-    });
-    assert!(longest < WAIT_MAX, "{longest:?}");
 }
 
 /// S2: its last reply is never confirmed for long, since the next follows.
