@@ -9,6 +9,7 @@ mod blocking;
 mod connection;
 mod decoder;
 mod driver;
+mod event;
 mod fill;
 mod idle;
 mod limits;
