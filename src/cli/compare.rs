@@ -59,12 +59,12 @@ pub(crate) struct Compare {
     #[argh(switch)]
     quick: bool,
 
-    /// every scenario, in more and longer rounds: about an hour
+    /// every scenario but attack, in more and longer rounds: about an hour
     #[argh(switch)]
     full: bool,
 
     /// scenarios in place of all: request, pipelined, many, large, idle,
-    /// latency, memory or growth, with commas between
+    /// latency, memory, growth or attack, with commas between
     #[argh(option, from_str_fn(parse_scenarios))]
     scenarios: Option<Scenarios>,
 
@@ -170,7 +170,7 @@ impl Compare {
         };
         let scenarios = match (&self.scenarios, extent) {
             (Some(Scenarios(named)), _) => named,
-            (None, Extent::Full) => &Scenario::ALL[..],
+            (None, Extent::Full) => &Scenario::FULL[..],
             (None, Extent::Quick) => &Scenario::QUICK[..],
         };
         let plan = Plan::new(extent, scenarios, self.seed);

@@ -76,8 +76,7 @@ impl Connection {
     /// Returns whether the socket may take more, for which there will be no event.
     pub(super) fn flush(&mut self, sent: &mut u64) -> Result<bool, Failure> {
         let out = &self.out;
-        let takes_more =
-            event::write(&mut self.stream, &mut self.written, sent, |at| &out[at..])?;
+        let takes_more = event::write(&mut self.stream, &mut self.written, sent, |at| &out[at..])?;
         if !self.has_unsent() {
             self.out.clear();
             self.written = 0;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::attacks;
 use super::json::json;
 use super::plot::{Axis, Bar, Line, Scale, bars, lines};
 use super::table::{HEADER, figure, rows};
@@ -42,7 +43,8 @@ pub fn page(comparison: &Comparison) -> String {
                 (how_to_read(comparison))
                 (plots(comparison, &cells))
                 (split(comparison, &cells))
-                (full_table(comparison))
+                (attacks::section(comparison))
+                @if !cells.is_empty() { (full_table(comparison)) }
                 (conditions(comparison))
                 (raw(comparison))
             }
