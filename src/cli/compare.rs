@@ -141,7 +141,13 @@ impl Compare {
             false => Target::all_built_in(),
         };
         targets.extend(self.target.iter().cloned());
-        if targets.len() < 2 {
+        // An attack compares a target with itself.
+        let is_attack = |Scenarios(named): &Scenarios| named[..] == [Scenario::Attack];
+        let targets_min = match self.scenarios.as_ref().is_some_and(is_attack) {
+            true => 1,
+            false => 2,
+        };
+        if targets.len() < targets_min {
             return Err(
                 "one target can't be compared; name two with --target, or leave --only out"
                     .to_owned(),

@@ -16,14 +16,21 @@ use crate::bench::generator::{Assault, Manner};
 use crate::bench::protocol::{Message, Protocol};
 
 pub use rows::{Row, rows};
-pub use run::Attacked;
 pub(in crate::bench::compare) use run::run;
+pub use run::{Attacked, Good};
 
 /// The first of the keys that attackers set, which no good client asks for.
 const KEY_FIRST: u32 = 4_000_000_000;
 
 /// The length of a value in most attacks, in bytes.
 const VALUE_LEN: usize = 1 << 20;
+
+/// Requests of a connection that reads nothing: a server that takes them all and keeps the
+/// replies must not take the machine's memory.
+const UNREAD_REQUESTS: usize = 64;
+
+/// Malformed requests that are sent at once.
+const MALFORMED_AT_ONCE: usize = 512;
 
 /// How many times the bytes that a server is sent to hold must be free for an attack.
 const MEMORY_SPARE: u64 = 3;
@@ -53,7 +60,8 @@ pub enum Attack {
 /// How strong attacks are.
 #[derive(Clone, Debug, Serialize)]
 pub struct Strength {
-    /// How long good clients are measured alone, and beside the attackers.
+    /// How long good clients are measured alone, and beside the attackers; for `huge`, which
+    /// takes its time to send, three times as long.
     pub time: Duration,
     /// What connections and long values are divided by.
     pub divisor: usize,
@@ -97,8 +105,7 @@ impl Attack {
             Self::Large => "50 connections send SETs of 1 MiB, one after another",
             Self::Malformed => "50 connections send small malformed requests without a pause",
             Self::Unread => {
-                "16 connections ask for a value of 1 MiB again and again, and read \
-                             nothing"
+                "16 connections ask 64 times each for a value of 1 MiB, and read nothing"
             }
             Self::Fragments => "200 connections send GETs, a byte every 5 ms",
             Self::Reconnect => {
@@ -121,6 +128,14 @@ impl Attack {
         }
     }
 
+    /// How long good clients are measured alone, and beside the attackers.
+    pub(in crate::bench) fn time(self, strength: &Strength) -> Duration {
+        match self {
+            Self::Huge => 3 * strength.time,
+            _ => strength.time,
+        }
+    }
+
     /// What the attackers of a server do.
     fn assault(self, protocol: Protocol, strength: &Strength) -> Assault {
         let divided = |number: usize| (number / strength.divisor.max(1)).max(1);
@@ -136,7 +151,7 @@ impl Attack {
             connections,
             messages: Vec::new(),
             before: None,
-            time: strength.time,
+            time: self.time(strength),
             bytes_max: 16 << 30,
             opened_max: 200_000,
         };
@@ -166,14 +181,14 @@ impl Attack {
                 manner: Manner::WithoutPause,
                 messages: protocol
                     .malformed()
-                    .map(Message::copies)
+                    .map(|request| Message::of(request.repeat(MALFORMED_AT_ONCE)))
                     .into_iter()
                     .collect(),
                 ..once
             },
             Self::Unread => Assault {
                 manner: Manner::Unread,
-                messages: vec![Message::copies(&protocol.get(KEY_FIRST))],
+                messages: vec![Message::of(protocol.get(KEY_FIRST).repeat(UNREAD_REQUESTS))],
                 before: Some(protocol.long_set(KEY_FIRST, divided(VALUE_LEN))),
                 ..once
             },
@@ -201,8 +216,12 @@ impl Attack {
         if !protocol.has_entries() {
             return Some("an echo holds nothing, so it is not attacked".to_owned());
         }
-        let messages = self.assault(protocol, strength).messages;
-        let held: u64 = messages.iter().map(|message| message.len() as u64).sum();
+        let assault = self.assault(protocol, strength);
+        let sent: usize = assault.messages.iter().map(Message::len).sum();
+        let replies = assault
+            .before
+            .map_or(0, |value| value.len() * UNREAD_REQUESTS);
+        let held = (sent + replies * assault.connections) as u64;
         let (needed, available) = (MEMORY_SPARE * held, machine::available_bytes()?);
         (needed > available).then(|| {
             format!(

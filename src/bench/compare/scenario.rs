@@ -374,7 +374,10 @@ impl Plan {
             .iter()
             .map(|step| match step.scenario {
                 Scenario::MemoryConnections | Scenario::MemoryEntries => Duration::from_millis(300),
-                Scenario::Attack => 2 * (self.warmup + self.strength.time),
+                Scenario::Attack => {
+                    let attack = step.attack.map(|attack| attack.time(&self.strength));
+                    2 * (self.warmup + attack.unwrap_or_default())
+                }
                 _ => self.warmup + self.time + Duration::from_micros(60) * step.idle as u32,
             })
             .sum();

@@ -4,6 +4,8 @@
 //! piece of work for each event, and looks at the clock and at the stop flag between.
 
 mod attacker;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -57,7 +59,7 @@ pub(in crate::bench) enum Manner {
     AfterReply,
     /// Again and again, while the replies are read.
     WithoutPause,
-    /// Again and again, and nothing is read.
+    /// Once, and nothing is read.
     Unread,
     /// Again and again, a byte of it every [`TICK`].
     ByteByByte,

@@ -27,13 +27,6 @@ impl Message {
         }
     }
 
-    /// As many copies of the bytes as one write may well take.
-    pub(in crate::bench) fn copies(bytes: &[u8]) -> Self {
-        const LEN: usize = 16 << 10;
-
-        Self::of(bytes.repeat((LEN / bytes.len().max(1)).max(1)))
-    }
-
     /// No more than its first bytes.
     pub(in crate::bench) fn cut(mut self, len: usize) -> Self {
         self.len = self.len.min(len);
@@ -147,7 +140,6 @@ mod tests {
             assert_eq!(whole(&message).len(), message.len());
             assert_eq!(message.len(), len.min(1000 + speicher::SET_LEN));
         }
-        assert_eq!(Message::copies(b"abc").len() % 3, 0);
     }
 
     #[test]

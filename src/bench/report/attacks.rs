@@ -34,10 +34,11 @@ fn cells(row: &Row, target: String) -> [String; 11] {
     let bytes = |bytes: Option<u64>| {
         bytes.map_or("unknown".to_owned(), |bytes| figures::bytes(bytes as f64))
     };
-    let beside = |beside: f64, alone: f64| {
-        let (beside, alone) = (figures::three_digits(beside), figures::three_digits(alone));
-        format!("{beside} ({alone})")
+    let beside = |beside: Option<f64>, alone: f64| {
+        let beside = beside.map_or("no reply".to_owned(), figures::three_digits);
+        format!("{beside} ({})", figures::three_digits(alone))
     };
+    let longest = beside(row.wait_ms.map(|_| row.wait_max_ms), row.wait_max_alone_ms);
     [
         row.attack.name().to_owned(),
         target,
@@ -46,7 +47,10 @@ fn cells(row: &Row, target: String) -> [String; 11] {
             errors => format!("{}, {errors} errors", percent(row.good_share)),
         },
         beside(row.wait_ms, row.wait_alone_ms),
-        beside(row.wait_max_ms, row.wait_max_alone_ms),
+        match row.prober_lost {
+            0 => longest,
+            lost => format!("{longest}, {lost} lost"),
+        },
         figures::bytes(row.bytes_sent),
         figures::bytes(row.bytes_received),
         percent(row.attackers_cpu),
@@ -67,8 +71,12 @@ fn cells(row: &Row, target: String) -> [String; 11] {
     ]
 }
 
+/// A few clients in a hundred and a few in a thousand are not the same.
 fn percent(share: f64) -> String {
-    format!("{:.0} %", share * 100.0)
+    match share * 100.0 {
+        percent if percent < 9.95 => format!("{percent:.1} %"),
+        percent => format!("{percent:.0} %"),
+    }
 }
 
 /// What was seen, a sentence for each attack, and what was left out.
@@ -132,7 +140,7 @@ pub(super) fn section(comparison: &Comparison) -> Markup {
             p {
                 "8 good clients and a prober, which sends 250 requests a second, were measured for "
                 (format!("{:.1}", comparison.plan.strength.time.as_secs_f64()))
-                " s alone and as long beside attackers, who came when the measuring began. Servers, good "
+                " s (for huge three times as long) alone and as long beside attackers, who came when the measuring began. Servers, good "
                 "clients and attackers share the machine, so a part of what good clients lose is the "
                 "processor time of the attackers' one thread, which is told. The rate is a share of that "
                 "alone. Figures are medians over rounds; the longest wait and the memory are the most of all rounds. "
@@ -149,5 +157,71 @@ pub(super) fn section(comparison: &Comparison) -> Markup {
                 @for attack in Attack::ALL { li { b { (attack.name()) } ": " (attack.title()) "." } }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row() -> Row {
+        Row {
+            attack: Attack::Unread,
+            target: 0,
+            rounds: 3,
+            good_share: 0.934,
+            good_errors: 0,
+            wait_alone_ms: 0.1,
+            wait_ms: Some(0.25),
+            prober_lost: 0,
+            wait_max_alone_ms: 2.0,
+            wait_max_ms: 40.0,
+            connections: 16.0,
+            ended: 0.0,
+            bytes_sent: 2048.0,
+            bytes_received: 0.0,
+            attackers_cpu: 0.05,
+            memory_before_bytes: Some(1 << 20),
+            memory_peak_bytes: Some(3 << 20),
+            newcomer_ms: Some(1.5),
+            answered_after: 3,
+        }
+    }
+
+    #[test]
+    fn a_row_reads_as_what_was_seen() {
+        let expected = [
+            "unread",
+            "epoll",
+            "93 %",
+            "0.25 (0.10)",
+            "40.0 (2.00)",
+            "2.00 KiB",
+            "0 B",
+            "5.0 %",
+            "3.00 MiB (1.00 MiB)",
+            "1.50 ms",
+            "answers",
+        ];
+        assert_eq!(cells(&row(), "epoll".to_owned()), expected);
+    }
+
+    #[test]
+    fn what_got_no_answer_has_no_time() {
+        let row = Row {
+            good_errors: 7,
+            wait_ms: None,
+            prober_lost: 12,
+            memory_peak_bytes: None,
+            newcomer_ms: None,
+            answered_after: 1,
+            ..row()
+        };
+        let cells = cells(&row, "epoll".to_owned());
+        assert_eq!(cells[2], "93 %, 7 errors");
+        assert_eq!(cells[3], "no reply (0.10)");
+        assert_eq!(cells[4], "no reply (2.00), 12 lost");
+        assert_eq!(cells[8], "unknown (1.00 MiB)");
+        assert_eq!(cells[9..], ["not in 5 s", "answers in 1 of 3"]);
     }
 }

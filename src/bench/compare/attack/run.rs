@@ -19,6 +19,10 @@ const PROBES_A_SECOND: f64 = 250.0;
 /// Requests of the prober that may be unanswered: so many that none is held back.
 const PROBES_UNANSWERED_MAX: usize = 10_000;
 
+/// The shortest warm-up: the server has just been started, and what it does first is not to
+/// count for either share.
+const WARMUP_MIN: Duration = Duration::from_millis(300);
+
 /// How often it is looked whether everything is to end.
 const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
@@ -65,7 +69,8 @@ pub(in crate::bench::compare) fn run(
     stop: &AtomicBool,
 ) -> Result<Option<Attacked>, String> {
     let load = &Load {
-        length: Length::Time(strength.time),
+        length: Length::Time(attack.time(strength)),
+        warmup: load.warmup.max(WARMUP_MIN),
         ..load.clone()
     };
     let assault = attack.assault(load.protocol, strength);

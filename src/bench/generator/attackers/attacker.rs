@@ -132,7 +132,7 @@ impl Attacker {
             (*at, self.is_answered) = (0, false);
         }
         let takes_more = match manner {
-            Manner::WithoutPause | Manner::Unread => {
+            Manner::WithoutPause => {
                 let len = message.len().max(1);
                 io_event::write(&mut self.stream, at, sent, |at| message.rest(at % len))
             }
