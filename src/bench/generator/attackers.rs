@@ -254,7 +254,7 @@ impl Attackers<'_> {
         self.attackers[index] = None;
         self.live -= 1;
         self.spent.ended += 1;
-        if self.assault.manner != Manner::Once {
+        if !matches!(self.assault.manner, Manner::Once | Manner::Unread) {
             self.ended.push(index);
         }
     }
