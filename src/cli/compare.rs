@@ -26,7 +26,8 @@ use super::signals::stop_flag;
     example = "{command_name} --html report.html\n\
                {command_name} --full --html report.html --json report.json\n\
                {command_name} --target 'valkey=resp:valkey-server --port {{port}} --save \"\"'\n\
-               {command_name} --only --target epoll --target theirs=speicher@10.0.0.2:14567",
+               {command_name} --only --target epoll --target theirs=speicher@10.0.0.2:14567\n\
+               {command_name} --scenarios attack --rounds 1",
     note = "It compares this build's models, an echo for each way of doing I/O, and Redis and\n\
             memcached where they are installed. Ratios are to the first target. A target is\n\
             NAME=PROTOCOL:COMMAND, where the command says {{port}} and may say {{connections}}\n\
@@ -176,7 +177,7 @@ impl Compare {
         };
         let scenarios = match (&self.scenarios, extent) {
             (Some(Scenarios(named)), _) => named,
-            (None, Extent::Full) => &Scenario::FULL[..],
+            (None, Extent::Full) => Scenario::FULL,
             (None, Extent::Quick) => &Scenario::QUICK[..],
         };
         let plan = Plan::new(extent, scenarios, self.seed);
