@@ -1,5 +1,6 @@
 //! Several servers under the same loads, in interleaved rounds.
 
+pub mod attack;
 mod comparison;
 pub mod conformance;
 pub mod machine;
@@ -51,6 +52,7 @@ pub fn run(
         pinning: pinning.clone(),
         targets: compared.collect(),
         points: Vec::new(),
+        left_out: Vec::new(),
         notes: Vec::new(),
         interrupted: false,
     };

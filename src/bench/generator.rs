@@ -5,10 +5,12 @@
 //! asked less. An *open* loop sends when a schedule says so, and latency counts
 //! from that time: what a slow server makes others wait is seen.
 
+mod attackers;
 mod blocking;
 mod connection;
 mod decoder;
 mod driver;
+mod event;
 mod fill;
 mod idle;
 mod limits;
@@ -38,7 +40,9 @@ use limits::CONNECT_TIMEOUT;
 use run::{PROGRESS_INTERVAL, Run};
 use window::Window;
 
-pub(super) use idle::Idle;
+pub use attackers::Spent;
+pub(super) use attackers::{Assault, Manner, attack, prepare};
+pub(super) use idle::{Idle, newcomer};
 pub use limits::REPLY_TIMEOUT;
 pub use load::{CONNECTIONS_MAX, LATE_AFTER, Length, Load, PIPELINE_MAX};
 

@@ -19,6 +19,13 @@ pub(super) fn cpu(pid: u32) -> Option<Duration> {
     Some(Duration::from_nanos(nanoseconds.try_into().ok()?))
 }
 
+/// The most resident memory that a process has had, in bytes; `None` when there is no such
+/// process, or no right to ask.
+pub(super) fn peak_rss_bytes(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    Some(status_field(&status, "VmHWM:")? << 10)
+}
+
 /// Reads what a server uses while a load is put on it. What is to be read of
 /// each of its threads is read before the load and after it: ten thousand
 /// threads take their time, which would be missing in the measured one.

@@ -3,6 +3,7 @@
 
 mod echo;
 mod memcached;
+mod message;
 mod resp;
 mod scan;
 mod speicher;
@@ -12,8 +13,9 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use super::workload::{Operation, Values, key_bytes};
+use super::workload::{Operation, Values, Workload, key_bytes};
 
+pub(super) use message::Message;
 pub(super) use scan::{Malformed, Outcome, Scan};
 
 /// What a server speaks.
@@ -49,6 +51,16 @@ impl Protocol {
         self != Self::Echo
     }
 
+    /// The longest value that a server takes as compare starts it, in bytes, and somewhat less.
+    pub(super) fn value_len_max(self) -> usize {
+        match self {
+            Self::Speicher | Self::Echo => (64 << 20) - 1024,
+            Self::Resp => (512 << 20) - 1024,
+            // `-I 4m`, of which the item's own head is a part.
+            Self::Memcached => (4 << 20) - (64 << 10),
+        }
+    }
+
     /// Appends the request.
     pub(super) fn push(self, out: &mut Vec<u8>, operation: Operation, values: &Values) {
         let key = key_bytes(operation.key);
@@ -64,6 +76,19 @@ impl Protocol {
             (Self::Echo, true) => echo::push_get(out, &key, operation.value_len, value),
             (Self::Echo, false) => echo::push_set(out, &key, operation.value_len, value),
         }
+    }
+
+    /// A GET of the key.
+    pub(super) fn get(self, key: u32) -> Vec<u8> {
+        let operation = Operation {
+            key,
+            is_get: true,
+            value_len: 64,
+            salt: 0,
+        };
+        let mut out = Vec::new();
+        self.push(&mut out, operation, &Values::new(&Workload::default()));
+        out
     }
 
     /// Looks at the reply that `bytes` begin with.
@@ -100,7 +125,6 @@ impl FromStr for Protocol {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::workload::Workload;
     use crate::protocol::{Decoder, Encoder, Frame, Reply, Request, Value};
 
     fn operation(is_get: bool) -> Operation {

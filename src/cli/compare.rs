@@ -26,7 +26,8 @@ use super::signals::stop_flag;
     example = "{command_name} --html report.html\n\
                {command_name} --full --html report.html --json report.json\n\
                {command_name} --target 'valkey=resp:valkey-server --port {{port}} --save \"\"'\n\
-               {command_name} --only --target epoll --target theirs=speicher@10.0.0.2:14567",
+               {command_name} --only --target epoll --target theirs=speicher@10.0.0.2:14567\n\
+               {command_name} --scenarios attack --rounds 1",
     note = "It compares this build's models, an echo for each way of doing I/O, and Redis and\n\
             memcached where they are installed. Ratios are to the first target. A target is\n\
             NAME=PROTOCOL:COMMAND, where the command says {{port}} and may say {{connections}}\n\
@@ -59,12 +60,12 @@ pub(crate) struct Compare {
     #[argh(switch)]
     quick: bool,
 
-    /// every scenario, in more and longer rounds: about an hour
+    /// every scenario but attack, in more and longer rounds: about an hour
     #[argh(switch)]
     full: bool,
 
     /// scenarios in place of all: request, pipelined, many, large, idle,
-    /// latency, memory or growth, with commas between
+    /// latency, memory, growth or attack, with commas between
     #[argh(option, from_str_fn(parse_scenarios))]
     scenarios: Option<Scenarios>,
 
@@ -141,7 +142,13 @@ impl Compare {
             false => Target::all_built_in(),
         };
         targets.extend(self.target.iter().cloned());
-        if targets.len() < 2 {
+        // An attack compares a target with itself.
+        let is_attack = |Scenarios(named): &Scenarios| named[..] == [Scenario::Attack];
+        let targets_min = match self.scenarios.as_ref().is_some_and(is_attack) {
+            true => 1,
+            false => 2,
+        };
+        if targets.len() < targets_min {
             return Err(
                 "one target can't be compared; name two with --target, or leave --only out"
                     .to_owned(),
@@ -170,7 +177,7 @@ impl Compare {
         };
         let scenarios = match (&self.scenarios, extent) {
             (Some(Scenarios(named)), _) => named,
-            (None, Extent::Full) => &Scenario::ALL[..],
+            (None, Extent::Full) => Scenario::FULL,
             (None, Extent::Quick) => &Scenario::QUICK[..],
         };
         let plan = Plan::new(extent, scenarios, self.seed);

@@ -4,8 +4,15 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use serde_json::Value;
+use speicher::bench::compare::attack::{Attack, Strength, rows};
+use speicher::bench::compare::scenario::{Extent, Plan, Scenario};
+use speicher::bench::compare::target::Target;
+use speicher::bench::compare::{self, Pinning};
+use speicher::bench::report;
 use speicher::server::Model;
 
 use crate::faults::faulty;
@@ -161,6 +168,66 @@ fn a_server_behind_a_wrapper_is_stopped_with_it() {
     let stdout = String::from_utf8(output.stdout).expect("UTF-8");
     assert_eq!(output.status.code(), Some(0), "{stdout}");
     wait_until("no server is left", || !runs(mark));
+}
+
+/// Attacks that are as weak and short as they can be, on a server that is told to serve few.
+#[test]
+fn every_attack_is_reported_and_the_server_answers_after_it() {
+    let target = Target::parse(&target("attacked", "")).expect("a target");
+    let plan = Plan::new(Extent::Quick, &[Scenario::Attack], 1);
+    let plan = Plan {
+        rounds: 1,
+        strength: Strength {
+            time: Duration::from_millis(150),
+            divisor: 100,
+        },
+        ..plan
+    };
+    let (pinning, stop) = (Pinning::default(), AtomicBool::new(false));
+    let comparison = compare::run(&[target], &plan, &pinning, &stop, &mut |_| ());
+    let text = report::text(&comparison);
+    let rows = rows(&comparison);
+    let attacks: Vec<_> = rows.iter().map(|row| row.attack).collect();
+    assert_eq!(attacks, Attack::ALL, "{text}");
+    for row in &rows {
+        let name = row.attack.name();
+        assert!(row.connections > 0.0, "{name}: {text}");
+        assert_eq!(
+            row.bytes_sent > 0.0,
+            row.attack != Attack::Silent,
+            "{name}: {text}"
+        );
+        assert_eq!((row.answered_after, row.rounds), (1, 1), "{name}: {text}");
+        assert!(
+            row.newcomer_ms.is_some() && row.wait_ms.is_some(),
+            "{name}: {text}"
+        );
+        assert!(row.memory_peak_bytes > Some(1 << 20), "{name}: {text}");
+    }
+    assert!(comparison.notes.is_empty(), "{text}");
+    let page = report::page(&comparison);
+    let json: Value = serde_json::from_str(&report::json(&comparison)).expect("JSON");
+    assert_eq!(json["attacks"].as_array().map(Vec::len), Some(rows.len()));
+    for attack in Attack::ALL {
+        let (cell, line) = (format!("<td>{}</td>", attack.name()), attack.name());
+        assert!(page.contains(&cell) && text.contains(line), "{line}");
+    }
+}
+
+/// An attack compares a target with itself, and an echo has nothing to be attacked for.
+#[test]
+fn one_target_is_enough_for_attacks_and_an_echo_is_left_out() {
+    let output = speicher()
+        .args(["compare", "--only", "--rounds", "1"])
+        .args(["--scenarios", "attack", "--target", "echo-epoll"])
+        .output()
+        .expect("the program is there");
+    let stdout = String::from_utf8(output.stdout).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(0), "{stdout}");
+    assert_eq!(
+        stdout.trim_end(),
+        "echo-epoll: an echo holds nothing, so it is not attacked."
+    );
 }
 
 /// A target that dies in the middle does not end the comparison.

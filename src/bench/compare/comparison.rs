@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::attack::Attacked;
 use super::conformance::Conformance;
 use super::machine::Machine;
 use super::scenario::{Plan, Scenario};
@@ -39,6 +40,9 @@ pub struct Comparison {
     pub targets: Vec<Compared>,
     /// What each step of each round found.
     pub points: Vec<Point>,
+    /// What was not done because it makes no sense there, or is too much for this machine, in
+    /// sentences without their ends.
+    pub left_out: Vec<String>,
     /// What went wrong or is missing, in sentences.
     pub notes: Vec<Note>,
     /// Whether it was ended early.
@@ -85,12 +89,14 @@ pub struct Point {
     pub scenario: Scenario,
     /// Which of the scenario's points; see [`Scenario::x_name`].
     pub x: f64,
-    /// The load's figures, or none for a look at memory.
+    /// The load's figures, or none for a look at memory or an attack.
     pub measurement: Option<Measurement>,
     /// Resident bytes for each connection or entry.
     pub bytes_each: Option<f64>,
     /// Idle connections that the target took.
     pub idle: usize,
+    /// What an attack did.
+    pub attacked: Option<Box<Attacked>>,
 }
 
 /// How far a comparison is.

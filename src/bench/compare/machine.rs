@@ -30,13 +30,11 @@ impl Machine {
     pub fn this() -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let cpuinfo = read("/proc/cpuinfo");
-        let memory = after(&read("/proc/meminfo"), "MemTotal:");
-        let kib = memory.split(' ').next().and_then(|kib| kib.parse().ok());
         let system = after(&read("/etc/os-release"), "PRETTY_NAME=");
         Self {
             processor: after(&cpuinfo, "model name"),
             cores: thread::available_parallelism().map_or(1, usize::from),
-            memory_bytes: kib.unwrap_or(0_u64) << 10,
+            memory_bytes: memory_bytes("MemTotal:").unwrap_or(0),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             system: system.trim_matches('"').to_owned(),
             is_virtual: after(&cpuinfo, "flags").contains("hypervisor"),
@@ -47,6 +45,17 @@ impl Machine {
                 .unwrap_or(0.0),
         }
     }
+}
+
+/// Memory in bytes that processes may still take; `None` where the kernel does not tell.
+pub(super) fn available_bytes() -> Option<u64> {
+    memory_bytes("MemAvailable:")
+}
+
+fn memory_bytes(name: &str) -> Option<u64> {
+    let kib = after(&fs::read_to_string("/proc/meminfo").ok()?, name);
+    let kib: u64 = kib.split(' ').next()?.parse().ok()?;
+    Some(kib << 10)
 }
 
 /// What follows the name on the first line that begins with it.

@@ -1,5 +1,8 @@
 //! Carries out a plan: round after round, a fresh server for each group.
 
+mod attack;
+mod memory;
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -16,7 +19,6 @@ use crate::bench::protocol::Protocol;
 use crate::bench::server::{Budget, Server};
 use crate::bench::stats::median;
 use crate::bench::workload::{ValueSizes, Workload};
-use crate::child::usage::rss_bytes;
 
 /// Connections that a server is told to serve beside those of the load:
 /// the one that sets the keys, some that are not gone yet, and those that some
@@ -28,13 +30,6 @@ const CONNECTIONS_MIN: usize = 256;
 
 /// A target that fails so often is not asked any more.
 const FAILURES_MAX: usize = 3;
-
-/// Connections that a server has before its memory is looked at: the first ones
-/// cost what is needed once.
-const CONNECTIONS_FIRST: usize = 50;
-
-/// How long a server's memory may take to settle.
-const SETTLE: Duration = Duration::from_millis(100);
 
 pub(super) struct Runner<'a> {
     targets: &'a [Target],
@@ -167,7 +162,7 @@ impl<'a> Runner<'a> {
     fn run_group(&mut self, round: usize, index: usize, group: &[Step]) {
         let targets = self.targets;
         let target = &targets[index];
-        if self.failures[index] >= FAILURES_MAX {
+        if self.failures[index] >= FAILURES_MAX || self.leaves_out(target, group) {
             return;
         }
         if let Err(sentence) = self.measure(round, index, group)
@@ -220,7 +215,7 @@ impl<'a> Runner<'a> {
     fn measure(&mut self, round: usize, index: usize, group: &[Step]) -> Result<(), String> {
         let targets = self.targets;
         let target = &targets[index];
-        let connections = group.iter().map(|step| step.connections + step.idle).max();
+        let connections = group.iter().map(Step::connections_in_all).max();
         let budget = self.budget(target, connections.unwrap_or(0) + CONNECTIONS_SPARE);
         let server = match &target.origin {
             Origin::Command(command) => Some(Server::start(command, &budget, self.stop)?),
@@ -252,6 +247,10 @@ impl<'a> Runner<'a> {
             if self.is_stopped() {
                 return Ok(());
             }
+            if let Some(attack) = step.attack {
+                self.attack(attack, step, round, index, &load)?;
+                continue;
+            }
             let measurement = generator::run(&load, self.stop, None)?;
             if measurement.interrupted {
                 return Ok(());
@@ -266,6 +265,7 @@ impl<'a> Runner<'a> {
                 measurement: Some(measurement),
                 bytes_each: None,
                 idle: idle.count(),
+                attacked: None,
             });
             if let Some(sentence) = failed {
                 let sentence = format!("{}: {sentence}", step.scenario.name());
@@ -276,69 +276,6 @@ impl<'a> Runner<'a> {
             }
         }
         Ok(())
-    }
-
-    /// For a step that is one: resident memory before and after.
-    fn look_at_memory(
-        &self,
-        step: &Step,
-        round: usize,
-        index: usize,
-        load: &Load,
-    ) -> Result<Option<Option<Point>>, String> {
-        let is_entries = match step.scenario {
-            Scenario::MemoryConnections => false,
-            Scenario::MemoryEntries => true,
-            _ => return Ok(None),
-        };
-        let Some(pid) = load.server_pid else {
-            return Ok(Some(None));
-        };
-        let resident = || {
-            rss_bytes(pid).ok_or_else(|| {
-                let name = step.scenario.name();
-                format!("{name}: its memory can't be read; it may have ended")
-            })
-        };
-        let mut idle = Idle::none();
-        let mut idle_before = 0;
-        if !is_entries {
-            idle.grow_to(load, CONNECTIONS_FIRST, self.stop);
-            idle_before = idle.count();
-            thread::sleep(SETTLE);
-        }
-        let before = resident()?;
-        let count = if is_entries {
-            if !load.protocol.has_entries() {
-                return Ok(Some(None));
-            }
-            generator::fill(load, self.stop)?;
-            step.keys as usize
-        } else {
-            idle.grow_to(load, idle_before + step.idle, self.stop);
-            idle.count() - idle_before
-        };
-        thread::sleep(SETTLE);
-        if self.is_stopped() {
-            return Ok(Some(None));
-        }
-        let after = resident()?;
-        if count == 0 {
-            return Err(format!(
-                "{}: it took no connection beside the first {idle_before}",
-                step.scenario.name()
-            ));
-        }
-        let bytes = after.saturating_sub(before) as f64;
-        Ok(Some(Some(Point {
-            target: index,
-            round,
-            scenario: step.scenario,
-            x: step.x,
-            measurement: None,
-            bytes_each: Some(bytes / count as f64),
-            idle: idle.count() - idle_before,
-        })))
     }
 
     fn load(&self, step: &Step, index: usize, address: SocketAddr, pid: Option<u32>) -> Load {

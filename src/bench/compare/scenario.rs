@@ -6,11 +6,16 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::attack::{Attack, Strength};
+
 /// The most threads of the generator, unless it is told otherwise.
 const THREADS_MAX: usize = 8;
 
 /// The most rounds of `growth`.
 pub(in crate::bench) const GROWTH_ROUNDS_MAX: usize = 3;
+
+/// The most rounds of `attack`.
+pub(in crate::bench) const ATTACK_ROUNDS_MAX: usize = 3;
 
 /// One question that a comparison answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -38,11 +43,13 @@ pub enum Scenario {
     GrowthConnections,
     /// Longer and longer values.
     GrowthValues,
+    /// 8 connections and a prober beside attackers.
+    Attack,
 }
 
 impl Scenario {
     /// In the order of the report.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Request,
         Self::Pipelined,
         Self::Many,
@@ -54,7 +61,12 @@ impl Scenario {
         Self::GrowthKeys,
         Self::GrowthConnections,
         Self::GrowthValues,
+        Self::Attack,
     ];
+
+    /// Those that the word `full` names: all but the last, the attacks, which want a machine that
+    /// nobody else needs.
+    pub const FULL: &'static [Self] = Self::ALL.split_at(Self::ALL.len() - 1).0;
 
     /// Those that the words `quick` names.
     pub const QUICK: [Self; 4] = [Self::Request, Self::Pipelined, Self::Idle, Self::Latency];
@@ -70,6 +82,7 @@ impl Scenario {
             Self::Latency => "latency",
             Self::MemoryConnections | Self::MemoryEntries => "memory",
             Self::GrowthKeys | Self::GrowthConnections | Self::GrowthValues => "growth",
+            Self::Attack => "attack",
         }
     }
 
@@ -77,7 +90,7 @@ impl Scenario {
     pub fn is_rate(self) -> bool {
         !matches!(
             self,
-            Self::Latency | Self::MemoryConnections | Self::MemoryEntries
+            Self::Latency | Self::MemoryConnections | Self::MemoryEntries | Self::Attack
         )
     }
 
@@ -95,6 +108,7 @@ impl Scenario {
             Self::GrowthKeys => "More keys",
             Self::GrowthConnections => "More connections",
             Self::GrowthValues => "Longer values",
+            Self::Attack => "8 busy connections and a prober beside attackers",
         }
     }
 
@@ -108,6 +122,7 @@ impl Scenario {
             Self::GrowthKeys => "keys",
             Self::GrowthConnections => "connections",
             Self::GrowthValues => "length of a value, bytes",
+            Self::Attack => "the attack's place in the list",
         }
     }
 
@@ -140,6 +155,8 @@ pub struct Plan {
     pub warmup: Duration,
     /// How long each step is measured.
     pub time: Duration,
+    /// How strong attacks are, and how long.
+    pub strength: Strength,
     /// Threads of the generator: as many as there are cores, since one alone
     /// would bound what a server does that uses them all.
     pub threads: usize,
@@ -164,11 +181,18 @@ pub struct Step {
     pub value_size: usize,
     /// Idle connections beside.
     pub idle: usize,
+    /// What attackers do beside.
+    pub attack: Option<Attack>,
     /// The share of the target's peak that an open loop sends.
     pub share_of_peak: Option<f64>,
 }
 
 impl Step {
+    /// Connections that a server has at the same time.
+    pub(super) fn connections_in_all(&self) -> usize {
+        self.connections + self.idle + self.attack.map_or(0, Attack::connections)
+    }
+
     fn new(scenario: Scenario, x: f64) -> Self {
         Self {
             scenario,
@@ -178,6 +202,7 @@ impl Step {
             keys: 100_000,
             value_size: 64,
             idle: 0,
+            attack: None,
             share_of_peak: None,
         }
     }
@@ -241,6 +266,7 @@ impl Plan {
             groups,
             warmup: Duration::from_millis(if is_full { 200 } else { 80 }),
             time: Duration::from_millis(if is_full { 1000 } else { 350 }),
+            strength: Strength::default(),
             threads: thread::available_parallelism()
                 .map_or(1, |cores| cores.get().min(THREADS_MAX)),
             seed,
@@ -309,6 +335,17 @@ impl Plan {
                     }]
                 })
                 .to_vec(),
+            Scenario::Attack => Attack::ALL
+                .into_iter()
+                .enumerate()
+                .map(|(index, attack)| {
+                    vec![Step {
+                        keys: 10_000,
+                        attack: Some(attack),
+                        ..step(index)
+                    }]
+                })
+                .collect(),
         }
     }
 
@@ -318,6 +355,7 @@ impl Plan {
             Scenario::GrowthKeys | Scenario::GrowthConnections | Scenario::GrowthValues => {
                 self.rounds.min(GROWTH_ROUNDS_MAX)
             }
+            Scenario::Attack => self.rounds.min(ATTACK_ROUNDS_MAX),
             _ => self.rounds,
         }
     }
@@ -328,6 +366,10 @@ impl Plan {
             .iter()
             .map(|step| match step.scenario {
                 Scenario::MemoryConnections | Scenario::MemoryEntries => Duration::from_millis(300),
+                Scenario::Attack => {
+                    let attack = step.attack.map(|attack| attack.time(&self.strength));
+                    2 * (self.warmup + attack.unwrap_or_default())
+                }
                 _ => self.warmup + self.time + Duration::from_micros(60) * step.idle as u32,
             })
             .sum();

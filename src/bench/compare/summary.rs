@@ -247,6 +247,7 @@ mod tests {
                 measurement: Some(measurement),
                 bytes_each: None,
                 idle: 0,
+                attacked: None,
             }
         });
         comparison.points = points.collect();

@@ -1,19 +1,16 @@
 //! One connection: requests out, replies in.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io;
 
 use mio::net::TcpStream;
-use mio::{Interest, Registry, Token};
+use mio::{Registry, Token};
 
 use super::decoder::{Answer, Decoder, Failure};
+use super::event;
 use super::load::Load;
 use crate::bench::protocol::{Outcome, Protocol};
 use crate::bench::workload::{Operation, Values};
-
-/// The most that is read or written for one event, in bytes: a server that is always there first
-/// must not keep a thread from the clock.
-const EVENT_LEN_MAX: usize = 1 << 20;
 
 /// A request that waits for its reply.
 #[derive(Clone, Copy, Debug)]
@@ -36,15 +33,13 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    const INTEREST: Interest = Interest::READABLE.add(Interest::WRITABLE);
-
     pub(super) fn register(
         mut stream: TcpStream,
         load: &Load,
         registry: &Registry,
         token: Token,
     ) -> io::Result<Self> {
-        registry.register(&mut stream, token, Self::INTEREST)?;
+        event::register(&mut stream, registry, token)?;
         Ok(Self {
             stream,
             in_flight: VecDeque::new(),
@@ -76,37 +71,22 @@ impl Connection {
         self.written < self.out.len()
     }
 
-    /// Writes what the socket takes, but no more than [`EVENT_LEN_MAX`]; adds how many bytes
-    /// that is to `sent`.
+    /// Writes what the socket takes of one event; adds how many bytes that is to `sent`.
     ///
     /// Returns whether the socket may take more, for which there will be no event.
     pub(super) fn flush(&mut self, sent: &mut u64) -> Result<bool, Failure> {
-        let mut left = EVENT_LEN_MAX;
-        while self.has_unsent() {
-            if left == 0 {
-                return Ok(true);
-            }
-            let end = self.out.len().min(self.written + left);
-            match self.stream.write(&self.out[self.written..end]) {
-                Ok(0) => return Ok(false),
-                Ok(n) => {
-                    self.written += n;
-                    *sent += n as u64;
-                    left -= n;
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
+        let out = &self.out;
+        let takes_more = event::write(&mut self.stream, &mut self.written, sent, |at| &out[at..])?;
+        if !self.has_unsent() {
+            self.out.clear();
+            self.written = 0;
         }
-        self.out.clear();
-        self.written = 0;
-        Ok(false)
+        Ok(takes_more)
     }
 
-    /// Reads what is there into `scratch`, but no more than [`EVENT_LEN_MAX`], and hands each
-    /// reply to `deliver`, with its value if they are wanted; adds how many bytes came to
-    /// `received`. To the end of the stream if `ends`, for which there will be no event.
+    /// Reads into `scratch` what is there for one event, and hands each reply to `deliver`, with
+    /// its value if they are wanted; adds how many bytes came to `received`. To the end of the
+    /// stream if `ends`, for which there will be no event.
     ///
     /// Returns whether more is there, for which there will be no event either.
     pub(super) fn receive(
@@ -123,27 +103,14 @@ impl Connection {
             deliver(request.ok_or_else(nobody)?, answer.outcome, answer.value);
             Ok(())
         };
-        let mut left = EVENT_LEN_MAX;
-        while left > 0 {
-            let n = match self.stream.read(scratch) {
-                Ok(0) => return Err(Failure::Closed("the server closed it".to_owned())),
-                Ok(n) => n,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error.into()),
-            };
-            *received += n as u64;
-            self.decoder.take(&scratch[..n], &mut answered)?;
-            if n < scratch.len() && !ends {
-                return Ok(false);
-            }
-            left = left.saturating_sub(n);
-        }
-        Ok(true)
+        let decoder = &mut self.decoder;
+        event::read(&mut self.stream, scratch, ends, received, |bytes| {
+            decoder.take(bytes, &mut answered)
+        })
     }
 
     /// Has the poll tell once more what the connection is ready for.
     pub(super) fn ask_again(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        registry.reregister(&mut self.stream, token, Self::INTEREST)
+        event::ask_again(&mut self.stream, registry, token)
     }
 }

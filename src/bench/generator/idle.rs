@@ -2,13 +2,12 @@
 
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::blocking::Blocking;
 use super::limits::connect_max;
 use super::load::Load;
 use crate::bench::protocol::Outcome;
-use crate::bench::workload::{Operation, Values, Workload};
 
 /// They are closed when it is dropped.
 pub(in crate::bench) struct Idle {
@@ -26,15 +25,7 @@ impl Idle {
     /// Opens more until there are so many, or as many as the server takes in the time
     /// that connections may take.
     pub(in crate::bench) fn grow_to(&mut self, load: &Load, count: usize, stop: &AtomicBool) {
-        let values = Values::new(&Workload::default());
-        let mut request = Vec::new();
-        let operation = Operation {
-            key: 0,
-            is_get: true,
-            value_len: 64,
-            salt: 0,
-        };
-        load.protocol.push(&mut request, operation, &values);
+        let request = load.protocol.get(0);
         let missing = count.saturating_sub(self.connections.len());
         let deadline = Instant::now() + connect_max(missing);
         while self.connections.len() < count && !stop.load(Ordering::Relaxed) {
@@ -55,6 +46,18 @@ impl Idle {
     pub(in crate::bench) fn count(&self) -> usize {
         self.connections.len()
     }
+}
+
+/// How long it takes a new connection to be made and have its first reply; `None` when the
+/// server does not serve it in so much time.
+pub(in crate::bench) fn newcomer(
+    load: &Load,
+    stop: &AtomicBool,
+    time_max: Duration,
+) -> Option<Duration> {
+    let begun = Instant::now();
+    let connection = open(load, &load.protocol.get(0), stop, begun + time_max);
+    connection.map(|_| begun.elapsed())
 }
 
 /// `None` when the server does not serve it.

@@ -4,6 +4,9 @@
 use super::scan::{Malformed, Outcome, Scan, decimal, line, push_decimal};
 use crate::bench::workload::KEY_LEN;
 
+/// A line that is no command, which is an error.
+pub(super) const MALFORMED: &[u8] = b"NONE k\r\n";
+
 pub(super) fn push_get(out: &mut Vec<u8>, key: &[u8; KEY_LEN]) {
     out.extend_from_slice(b"*2\r\n$3\r\nGET\r\n$14\r\n");
     out.extend_from_slice(key);

@@ -12,6 +12,9 @@ const SET_HEAD: &[u8] = br#"{"command":"SET","key":""#;
 const SET_MIDDLE: &[u8] = br#"","value":"#;
 const SET_FOOT: &[u8] = b"}";
 
+/// A SET without its value, which is a 400 (R3).
+pub(super) const MALFORMED: &[u8] = b"\0\0\0\x1b{\"command\":\"SET\",\"key\":\"k\"}";
+
 /// What a reply to a GET has around its value.
 const VALUE_HEAD: &[u8] = br#"{"status_code":200,"value":"#;
 const VALUE_FOOT: &[u8] = b"}";

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::attacks;
 use super::json::json;
 use super::plot::{Axis, Bar, Line, Scale, bars, lines};
 use super::table::{HEADER, figure, rows};
@@ -12,7 +13,7 @@ use super::words;
 use crate::bench::compare::Comparison;
 use crate::bench::compare::conformance::Conformance;
 use crate::bench::compare::models::{PROTOCOL_AND_STORE, Profile, own_costs};
-use crate::bench::compare::scenario::{GROWTH_ROUNDS_MAX, Scenario};
+use crate::bench::compare::scenario::{ATTACK_ROUNDS_MAX, GROWTH_ROUNDS_MAX, Scenario};
 use crate::bench::compare::summary::{Cell, cells, cpu_split};
 use crate::bench::figures;
 
@@ -42,7 +43,8 @@ pub fn page(comparison: &Comparison) -> String {
                 (how_to_read(comparison))
                 (plots(comparison, &cells))
                 (split(comparison, &cells))
-                (full_table(comparison))
+                (attacks::section(comparison))
+                @if !cells.is_empty() { (full_table(comparison)) }
                 (conditions(comparison))
                 (raw(comparison))
             }
@@ -66,11 +68,10 @@ fn series_style(comparison: &Comparison) -> String {
 
 fn how_to_read(comparison: &Comparison) -> Markup {
     let plan = &comparison.plan;
-    let grows = plan
-        .groups
-        .iter()
-        .flatten()
-        .any(|step| step.scenario.name() == Scenario::GrowthKeys.name());
+    let has = |scenario: Scenario| {
+        let mut steps = plan.groups.iter().flatten();
+        steps.any(|step| step.scenario.name() == scenario.name())
+    };
     let budget = match (
         comparison.pinning.servers.len(),
         comparison.pinning.generator.len(),
@@ -87,7 +88,11 @@ fn how_to_read(comparison: &Comparison) -> Markup {
         p {
             "The same requests went to each server in turn, in " (plan.rounds)
             " interleaved rounds (A B C, then C B A)"
-            @if grows { ", those of growth in " (plan.rounds.min(GROWTH_ROUNDS_MAX)) }
+            @for (scenario, rounds_max) in [
+                (Scenario::GrowthKeys, GROWTH_ROUNDS_MAX), (Scenario::Attack, ATTACK_ROUNDS_MAX),
+            ] {
+                @if has(scenario) { ", those of " (scenario.name()) " in " (plan.rounds.min(rounds_max)) }
+            }
             ", with a fresh server each time. " (budget) " "
             "80 % of the requests are GETs; keys are chosen evenly. A figure is the median over rounds; its "
             "interval holds the true median in 19 of 20 comparisons. Where the interval of a ratio reaches "
@@ -367,7 +372,9 @@ fn conditions(comparison: &Comparison) -> Markup {
             @if machine.is_virtual { ", a virtual machine" }
             ". " (machine.system) ", Linux " (machine.kernel) ". Loopback. Before it began, "
             (machine.load_before) " processes wanted to run. It took "
-            (format!("{:.0}", comparison.seconds)) " s; each load ran for "
+            (format!("{:.0}", comparison.seconds)) " s; each load"
+            @if comparison.plan.groups.iter().flatten().any(|step| step.attack.is_some()) { " but those of attacks" }
+            " ran for "
             (format!("{:.2}", comparison.plan.time.as_secs_f64())) " s after "
             (format!("{:.2}", comparison.plan.warmup.as_secs_f64())) " s that do not count, from "
             (comparison.plan.threads) (if comparison.plan.threads == 1 { " thread" } else { " threads" }) " of the generator."

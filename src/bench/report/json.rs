@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::words::sentences;
 use crate::bench::compare::Comparison;
+use crate::bench::compare::attack::rows;
 use crate::bench::compare::scenario::Scenario;
 use crate::bench::compare::summary::{cells, cpu_split};
 
@@ -16,6 +17,7 @@ pub fn json(comparison: &Comparison) -> String {
         "summary": sentences(comparison),
         "cells": cells,
         "cpu_split_request": split,
+        "attacks": rows(comparison),
     });
     report.to_string()
 }

@@ -1,5 +1,6 @@
 //! What a comparison found, in sentences.
 
+use super::attacks;
 use super::table::interval;
 use crate::bench::compare::Comparison;
 use crate::bench::compare::conformance::Conformance;
@@ -33,6 +34,7 @@ pub fn sentences(comparison: &Comparison) -> Vec<String> {
     sentences.extend(latency(comparison, &cells));
     sentences.extend(memory(comparison, &cells));
     sentences.extend(split(comparison, &cells));
+    sentences.extend(attacks::sentences(comparison));
     sentences.extend(bounded(comparison, &cells));
     sentences.extend(comparison.notes.iter().map(|note| match note.rounds {
         1 => format!("{}.", note.sentence),
