@@ -1,6 +1,6 @@
 //! Who gives up its place when others wait for one.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -142,8 +142,15 @@ fn nobody_is_evicted_while_there_is_room(model: Model) {
     let server = server(model, 3);
     let mut silent = occupy(&server, 2);
     thread::sleep(SILENCE * 3 / 2);
-    assert!(try_to_be_served(&server).is_some());
+    let new = try_to_be_served(&server);
+    assert!(new.is_some());
     for peer in &mut silent {
+        // Longer than one that is evicted goes on answering.
+        let a_while = Some(Duration::from_millis(100));
+        peer.0.set_read_timeout(a_while).expect("a socket");
+        let error = peer.0.read(&mut [0]).expect_err("it is not closed");
+        assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        peer.0.set_read_timeout(Some(TIMEOUT)).expect("a socket");
         assert_served(peer);
     }
 }
