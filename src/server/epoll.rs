@@ -55,7 +55,8 @@ pub(super) fn serve_from<E: Executor + Clone + Send + 'static>(
     // In turn: left to the kernel, they would all land on one loop.
     let mut turns = loops.iter().cycle();
     let accepted = accept(listener, config, shutdown, ready, |stream| {
-        let permit = limit.acquire(|Owner { number, token }| loops[number].evict(token));
+        let permit =
+            limit.acquire(|owner: Owner| loops[owner.number as usize].evict(owner.token as usize));
         match (permit, turns.next()) {
             (Some(permit), Some(next)) => next.hand_over(stream, permit),
             _ => refuser.refuse(stream, Reason::too_many(config)),
@@ -86,12 +87,11 @@ enum Incoming {
     Eviction(usize),
 }
 
-/// Where a connection is.
-#[derive(Clone, Copy)]
+/// Where a connection is: which of the loops has it, and under which token.
+/// No process has more descriptors than 32 bits can count.
 struct Owner {
-    /// Of its loop.
-    number: usize,
-    token: usize,
+    number: u32,
+    token: u32,
 }
 
 /// A running loop, as the accept loop sees it.

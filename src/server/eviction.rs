@@ -88,6 +88,9 @@ pub(super) struct Evictor<K> {
 /// The most that one scan finds.
 const CANDIDATES_MAX: usize = 1024;
 
+/// The least time between scans that find few, in µs.
+const SCAN_INTERVAL_MIN: u64 = 1000;
+
 impl<K: Copy + Ord> Evictor<K> {
     pub(super) fn new(idle_eviction: Option<Duration>) -> Self {
         Self {
@@ -157,7 +160,7 @@ impl<K: Copy + Ord> Evictor<K> {
             now
         } else {
             // Those that talk now and then would have it scan all the time.
-            earliest.max(now + idle_eviction / 100)
+            earliest.max(now + (idle_eviction / 100).max(SCAN_INTERVAL_MIN))
         };
         self.candidates.sort_unstable_by(|a, b| b.cmp(a));
     }

@@ -189,8 +189,8 @@ impl<E: Executor + Clone> Runner<E> {
             return registered;
         }
         permit.set_owner(Owner {
-            number: self.number,
-            token: index,
+            number: self.number as u32,
+            token: index as u32,
         });
         self.connections[index] = Some(Connection {
             socket: EdgeSocket::new(stream),
