@@ -77,7 +77,6 @@ pub(super) fn serve_from<E: Executor + Clone + Send + 'static>(
             store: store.clone(),
             shutdown: shutdown.clone(),
             permit,
-            may_be_evicted: config.idle_eviction.is_some(),
         };
         let stopped = stopped.clone();
         runtime.spawn(async move {
@@ -98,7 +97,6 @@ struct Connection<E> {
     store: E,
     shutdown: Shutdown,
     permit: Permit<Waker>,
-    may_be_evicted: bool,
 }
 
 impl<E: Executor> Connection<E> {
@@ -165,9 +163,7 @@ impl<E: Executor> Connection<E> {
                 self.store.poll_execute(batch, &mut cx)
             })
         });
-        if self.may_be_evicted {
-            self.permit.silence().note(&mut self.session, Instant::now);
-        }
+        self.permit.silence().note(&mut self.session, Instant::now);
         driven
     }
 

@@ -268,9 +268,7 @@ impl<E: Executor + Clone> Runner<E> {
     }
 
     fn note_silence(&mut self, index: usize) {
-        if self.config.idle_eviction.is_some()
-            && let Some(connection) = &mut self.connections[index]
-        {
+        if let Some(connection) = &mut self.connections[index] {
             let silence = connection.permit.silence();
             silence.note(&mut connection.session, || self.now);
         }

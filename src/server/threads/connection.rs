@@ -31,7 +31,6 @@ pub(super) fn serve(
         store,
         shutdown,
         read_timeout: Duration::ZERO,
-        may_be_evicted: config.idle_eviction.is_some(),
         evicted_at: None,
     };
     let end = match connection.run(config) {
@@ -53,7 +52,6 @@ struct Connection<'a> {
     shutdown: &'a Shutdown,
     /// What the socket's read timeout is set to; zero when it is not known.
     read_timeout: Duration,
-    may_be_evicted: bool,
     evicted_at: Option<Instant>,
 }
 
@@ -109,9 +107,7 @@ impl Connection<'_> {
     fn read(&mut self) -> Result<(), End> {
         self.limit_next_read()?;
         let silence = self.socket.silence();
-        if self.may_be_evicted {
-            silence.note(&mut self.session, Instant::now);
-        }
+        silence.note(&mut self.session, Instant::now);
         match self.session.read_from(&mut &*self.socket) {
             Ok(()) => {
                 silence.end();
