@@ -76,6 +76,7 @@ impl<O> ConnectionLimit<O> {
     }
 
     /// How many are open, those that drain among them.
+    #[cfg(feature = "tokio")]
     pub(super) fn open(&self) -> usize {
         self.0.state().open
     }
