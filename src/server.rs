@@ -9,6 +9,7 @@ mod connection_limit;
 mod end;
 #[cfg(feature = "epoll")]
 mod epoll;
+mod eviction;
 mod lazy_free;
 mod limits;
 mod linger;

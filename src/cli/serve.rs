@@ -86,6 +86,15 @@ pub(crate) struct Serve {
     #[argh(option, default = "Duration::ZERO", from_str_fn(parse_duration))]
     idle_timeout: Duration,
 
+    /// how long a connection may be silent before it gives its place to one
+    /// that waits for it (10s; 0: it keeps it)
+    #[argh(
+        option,
+        default = "Config::default().idle_eviction.unwrap_or_default()",
+        from_str_fn(parse_duration)
+    )]
+    idle_eviction: Duration,
+
     /// how long replies wait for a peer that does not read, plus 1s for each
     /// 64K it has read (30s)
     #[argh(
@@ -160,6 +169,7 @@ impl Serve {
             queue_timeout: self.queue_timeout,
             frame_timeout: self.frame_timeout,
             idle_timeout: Some(self.idle_timeout).filter(|timeout| !timeout.is_zero()),
+            idle_eviction: Some(self.idle_eviction).filter(|time| !time.is_zero()),
             write_timeout: self.write_timeout,
             verbose: self.verbose,
         }

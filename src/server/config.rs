@@ -29,6 +29,9 @@ pub struct Config {
     pub frame_timeout: Duration,
     /// How long a connection may be silent between frames; `None` for ever.
     pub idle_timeout: Option<Duration>,
+    /// How long a connection may be silent between frames while others wait for
+    /// its place; `None` for ever.
+    pub idle_eviction: Option<Duration>,
     /// How long replies may wait for a peer to take them, with a second more
     /// for each 64 KiB that it has taken.
     pub write_timeout: Duration,
@@ -46,6 +49,7 @@ impl Default for Config {
             queue_timeout: Duration::from_secs(1),
             frame_timeout: Duration::from_secs(30),
             idle_timeout: None,
+            idle_eviction: Some(Duration::from_secs(10)),
             write_timeout: Duration::from_secs(30),
             verbose: false,
         }
@@ -62,6 +66,7 @@ impl Config {
             queue_timeout: self.queue_timeout.min(YEAR),
             frame_timeout: self.frame_timeout.min(YEAR),
             idle_timeout: self.idle_timeout.map(|timeout| timeout.min(YEAR)),
+            idle_eviction: self.idle_eviction.map(|time| time.min(YEAR)),
             write_timeout: self.write_timeout.min(YEAR),
             ..self.clone()
         }

@@ -15,6 +15,8 @@ pub(super) enum End {
     Stopping,
     /// No frame began within the idle timeout.
     Idle,
+    /// Others waited for a place, and this peer was silent.
+    Evicted,
     /// A frame begun did not finish in time (F8).
     FrameTimeout,
     /// The peer did not take its replies in time.
@@ -36,6 +38,9 @@ impl fmt::Display for End {
             Self::PeerClosed => f.write_str("closed by the peer"),
             Self::Stopping => f.write_str("the server stops"),
             Self::Idle => f.write_str("silent for longer than --idle-timeout"),
+            Self::Evicted => f.write_str(
+                "silent for longer than --idle-eviction, while others waited for a place",
+            ),
             Self::FrameTimeout => f.write_str("a frame took longer than --frame-timeout"),
             Self::WriteTimeout => f.write_str("replies not read within --write-timeout"),
             Self::OutOfStep(error) => error.fmt(f),
@@ -48,6 +53,14 @@ impl fmt::Display for End {
 }
 
 impl End {
+    /// The end of a connection that was evicted: it drains as at a stop.
+    pub(super) fn of_evicted(self) -> Self {
+        match self {
+            Self::Stopping => Self::Evicted,
+            end => end,
+        }
+    }
+
     /// Whether it is none: a read or write ended because the socket was not
     /// ready, or its timeout was up. On Unix both are `WouldBlock`; `TimedOut`
     /// says that the peer is dead.

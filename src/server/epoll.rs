@@ -44,18 +44,20 @@ pub(super) fn serve_from<E: Executor + Clone + Send + 'static>(
     shutdown: &Shutdown,
     ready: impl FnOnce(),
 ) -> io::Result<()> {
-    let limit = ConnectionLimit::new(config.connections_max);
+    let limit = ConnectionLimit::new(config);
     let refuser = Refuser::start()?;
     let cores = thread::available_parallelism()?.get();
     let loops = (0..cores)
-        .map(|_| start_loop(store, config, shutdown))
+        .map(|number| start_loop(number, store, config, shutdown))
         .collect::<io::Result<Vec<_>>>()
         .inspect_err(|_| shutdown.trigger())?;
 
     // In turn: left to the kernel, they would all land on one loop.
     let mut turns = loops.iter().cycle();
     let accepted = accept(listener, config, shutdown, ready, |stream| {
-        match (limit.acquire(), turns.next()) {
+        let permit =
+            limit.acquire(|owner: Owner| loops[owner.number as usize].evict(owner.token as usize));
+        match (permit, turns.next()) {
             (Some(permit), Some(next)) => next.hand_over(stream, permit),
             _ => refuser.refuse(stream, Reason::too_many(config)),
         }
@@ -78,17 +80,39 @@ pub(super) fn serve_from<E: Executor + Clone + Send + 'static>(
     accepted
 }
 
+/// What the accept loop has for a loop.
+enum Incoming {
+    Connection(net::TcpStream, Permit<Owner>),
+    /// The connection with this token is to end.
+    Eviction(usize),
+}
+
+/// Where a connection is: which of the loops has it, and under which token.
+/// No process has more descriptors than 32 bits can count.
+struct Owner {
+    number: u32,
+    token: u32,
+}
+
 /// A running loop, as the accept loop sees it.
 struct EventLoop {
-    incoming: Sender<(net::TcpStream, Permit)>,
+    incoming: Sender<Incoming>,
     waker: Arc<LoopWaker>,
     thread: thread::JoinHandle<()>,
 }
 
 impl EventLoop {
-    fn hand_over(&self, stream: net::TcpStream, permit: Permit) {
+    fn hand_over(&self, stream: net::TcpStream, permit: Permit<Owner>) {
+        self.send(Incoming::Connection(stream, permit));
+    }
+
+    fn evict(&self, token: usize) {
+        self.send(Incoming::Eviction(token));
+    }
+
+    fn send(&self, incoming: Incoming) {
         // A loop that has panicked takes nobody, and the server stops.
-        let _ = self.incoming.send((stream, permit));
+        let _ = self.incoming.send(incoming);
         self.waker.wake_by_ref();
     }
 }
@@ -109,6 +133,7 @@ impl Wake for LoopWaker {
 }
 
 fn start_loop<E: Executor + Clone + Send + 'static>(
+    number: usize,
     store: &E,
     config: &Config,
     shutdown: &Shutdown,
@@ -121,6 +146,7 @@ fn start_loop<E: Executor + Clone + Send + 'static>(
     });
     let (incoming, queue) = channel();
     let runner = Runner::new(
+        number,
         poll,
         queue,
         Arc::clone(&waker).into(),

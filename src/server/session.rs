@@ -74,6 +74,8 @@ pub(super) struct Session {
     write_timeout: Duration,
     idle_timeout: Option<Duration>,
     active_at: Option<Instant>,
+    /// Bytes have come that nobody has asked about.
+    has_heard: bool,
     /// Why nothing more is decoded (F4, F5).
     out_of_step: Option<FrameError>,
     /// Begins when the last reply of a stream out of step is written.
@@ -93,6 +95,7 @@ impl Session {
             write_timeout: config.write_timeout,
             idle_timeout: config.idle_timeout,
             active_at: config.idle_timeout.map(|_| Instant::now()),
+            has_heard: false,
             out_of_step: None,
             linger: None,
             drain: None,
@@ -178,6 +181,7 @@ impl Session {
             Ok(0) if self.linger.is_some() => Err(self.late_end()),
             Ok(0) => Err(End::PeerClosed),
             Ok(n) => {
+                self.has_heard = true;
                 self.active_at = self.idle_timeout.map(|_| Instant::now());
                 Ok(n)
             }
@@ -218,6 +222,16 @@ impl Session {
             })
         });
         blocked.confirmed = blocked.sent.saturating_sub(unconfirmed);
+    }
+
+    /// Whether it has nothing to do until its peer begins a frame.
+    pub(super) fn is_silent(&self) -> bool {
+        self.all_is_written() && self.decoder.buffered() == 0 && self.out_of_step.is_none()
+    }
+
+    /// Whether bytes have come since this was last asked.
+    pub(super) fn take_has_heard(&mut self) -> bool {
+        std::mem::take(&mut self.has_heard)
     }
 
     /// When the connection is late, if nothing happens before. None while a

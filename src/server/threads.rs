@@ -30,15 +30,14 @@ pub(super) fn serve(
 ) -> io::Result<()> {
     let store = Arc::new(StoreThread::start(shutdown)?);
     let admission = Admission::new(
-        config.workers,
-        config.queue_timeout,
+        config,
         worker(Arc::clone(&store), config.clone(), shutdown.clone()),
     )?;
     let queue_timeout = thread::Builder::new()
         .name("queue-timeout".to_owned())
         .spawn({
             let admission = Arc::clone(&admission);
-            move || admission.refuse_late()
+            move || admission.attend_waiting()
         })?;
     shutdown.on_trigger({
         let admission = Arc::clone(&admission);

@@ -60,7 +60,7 @@ pub(super) fn serve_from<E: Executor + Clone + Send + 'static>(
         // default of 61, quiet connections wait long beside them.
         .event_interval(7)
         .build()?;
-    let limit = ConnectionLimit::new(config.connections_max);
+    let limit = ConnectionLimit::new(config);
     let refuser = Refuser::start()?;
     let long_drives = Arc::new(Semaphore::new(runtime.metrics().num_workers()));
     let (stop, stopped) = watch::channel(());
@@ -70,7 +70,7 @@ pub(super) fn serve_from<E: Executor + Clone + Send + 'static>(
     });
 
     let accepted = accept(listener, config, shutdown, ready, |stream| {
-        let Some(permit) = limit.acquire() else {
+        let Some(permit) = limit.acquire(Waker::wake) else {
             return refuser.refuse(stream, Reason::too_many(config));
         };
         let log = ConnectionLog::begin(&stream, config.verbose);
@@ -79,7 +79,7 @@ pub(super) fn serve_from<E: Executor + Clone + Send + 'static>(
             store: store.clone(),
             shutdown: shutdown.clone(),
             long_drives: LongDrives::new(&long_drives),
-            _permit: permit,
+            permit,
         };
         let stopped = stopped.clone();
         runtime.spawn(async move {
@@ -100,7 +100,7 @@ struct Connection<E> {
     store: E,
     shutdown: Shutdown,
     long_drives: LongDrives,
-    _permit: Permit,
+    permit: Permit<Waker>,
 }
 
 impl<E: Executor> Connection<E> {
@@ -113,6 +113,9 @@ impl<E: Executor> Connection<E> {
             Ok(stream) => stream,
             Err(error) => return End::Io(error),
         };
+        // Of a task there is but one.
+        let waker = poll_fn(|cx| Poll::Ready(cx.waker().clone())).await;
+        self.permit.set_owner(waker);
         let end = match self.run(&mut stream, &mut stopped).await {
             Some(end) => end,
             None => self.drain(&mut stream).await,
@@ -123,8 +126,8 @@ impl<E: Executor> Connection<E> {
         end
     }
 
-    /// Drives the session until the connection ends; `None` when the server
-    /// stops before.
+    /// Drives the session until the connection ends; `None` when it is evicted or
+    /// the server stops before.
     async fn run(
         &mut self,
         stream: &mut TcpStream,
@@ -134,7 +137,7 @@ impl<E: Executor> Connection<E> {
         let mut timer = Timer::default();
         let mut took_long = false;
         poll_fn(|cx| {
-            if stopped.as_mut().poll(cx).is_ready() {
+            if stopped.as_mut().poll(cx).is_ready() || self.permit.silence().is_evicted() {
                 return Poll::Ready(None);
             }
             let _permit = match took_long {
@@ -167,17 +170,31 @@ impl<E: Executor> Connection<E> {
     fn drive(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Result<Driven, End> {
         let mut socket = PollSocket::new(stream, cx.waker());
         let mut cx = Context::from_waker(cx.waker());
-        with_scratch(|scratch| {
+        let driven = with_scratch(|scratch| {
             drive(&mut self.session, &mut socket, scratch, |batch| {
                 self.store.poll_execute(batch, &mut cx)
             })
-        })
+        });
+        self.permit.silence().note(&mut self.session, Instant::now);
+        driven
     }
 
-    /// Drives the session after the server was asked to stop.
+    /// Drives the session after the connection was evicted, or the server asked
+    /// to stop.
     async fn drain(&mut self, stream: &mut TcpStream) -> End {
+        self.long_drives.give_up();
+        let evicted_at = self.permit.silence().is_evicted().then(Instant::now);
+        let end = self.drain_since(evicted_at, stream).await;
+        match evicted_at {
+            Some(_) => end.of_evicted(),
+            None => end,
+        }
+    }
+
+    async fn drain_since(&mut self, evicted_at: Option<Instant>, stream: &mut TcpStream) -> End {
         loop {
-            if let Err(end) = self.session.drain(self.shutdown.elapsed()) {
+            let since = evicted_at.map_or_else(|| self.shutdown.elapsed(), |at| at.elapsed());
+            if let Err(end) = self.session.drain(since) {
                 return end;
             }
             match poll_fn(|cx| Poll::Ready(self.drive(stream, cx))).await {
@@ -213,6 +230,11 @@ impl LongDrives {
             acquiring: None,
             acquired: None,
         }
+    }
+
+    /// Leaves its place to others.
+    fn give_up(&mut self) {
+        (self.acquiring, self.acquired) = (None, None);
     }
 
     /// A permit, when those who asked before have had theirs.

@@ -231,6 +231,26 @@ fn replies_come_in_order_when_the_store_answers_and_no_deadline_counts_until_the
 }
 
 #[test]
+fn a_connection_whose_batch_the_store_has_is_not_evicted() {
+    for_each_model(|model, store| {
+        let config = Config {
+            connections_max: 1,
+            idle_eviction: Some(Duration::from_millis(20)),
+            ..Config::default()
+        };
+        let server = Server::start(model, &store, config);
+        let peer = server.connect();
+        send(&peer, &[SET]);
+        store.wait_until_asked();
+        thread::sleep(Duration::from_millis(60));
+        assert!(reply(&server.connect()).starts_with(r#"{"status_code":503"#));
+        store.set(Gate::Open);
+        assert_eq!(reply(&peer), r#"{"status_code":200}"#);
+        server.stop();
+    });
+}
+
+#[test]
 fn peers_get_their_own_replies_though_others_left_while_they_waited() {
     for_each_model(|model, store| {
         let server = Server::start(model, &store, Config::default());

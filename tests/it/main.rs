@@ -17,6 +17,7 @@ mod compare;
 mod conformance;
 #[cfg(feature = "conformance")]
 mod conformance_client;
+mod eviction;
 #[cfg(feature = "conformance")]
 mod faults;
 mod frames;

@@ -13,6 +13,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
 use super::edge_socket::EdgeSocket;
+use super::{Incoming, Owner};
 use crate::server::config::Config;
 use crate::server::connection_limit::Permit;
 use crate::server::end::End;
@@ -29,8 +30,10 @@ pub(super) const WAKER: Token = Token(usize::MAX);
 
 /// What one loop's thread owns.
 pub(super) struct Runner<E> {
+    /// Which of the loops it is.
+    number: usize,
     poll: Poll,
-    queue: Receiver<(net::TcpStream, Permit)>,
+    queue: Receiver<Incoming>,
     store: E,
     /// What a store wakes that has kept somebody waiting.
     store_waker: Waker,
@@ -49,7 +52,9 @@ pub(super) struct Runner<E> {
     now: Instant,
     /// Connections whose batches the store has.
     waiting: Vec<usize>,
-    /// When draining connections are driven again, once the server has to stop.
+    /// Connections that were evicted and drain, and since when.
+    evicted: Vec<(usize, Instant)>,
+    /// When draining connections are driven again.
     next_drain: Instant,
     scratch: Scratch,
 }
@@ -66,7 +71,7 @@ struct Connection<E> {
     /// Its entry in the loop's `deadlines`.
     deadline: Option<Instant>,
     log: ConnectionLog,
-    _permit: Permit,
+    permit: Permit<Owner>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -79,14 +84,16 @@ impl<E: Executor + Clone> Runner<E> {
     /// A loop without connections; they come through `queue`. `waker` ends its
     /// wait.
     pub(super) fn new(
+        number: usize,
         poll: Poll,
-        queue: Receiver<(net::TcpStream, Permit)>,
+        queue: Receiver<Incoming>,
         waker: Waker,
         store: E,
         config: &Config,
         shutdown: &Shutdown,
     ) -> Self {
         Self {
+            number,
             poll,
             queue,
             store,
@@ -99,6 +106,7 @@ impl<E: Executor + Clone> Runner<E> {
             unfinished: VecDeque::new(),
             now: Instant::now(),
             waiting: Vec::new(),
+            evicted: Vec::new(),
             next_drain: Instant::now(),
             scratch: Scratch::default(),
         }
@@ -128,6 +136,7 @@ impl<E: Executor + Clone> Runner<E> {
                     return Ok(());
                 }
             } else {
+                self.drain_evicted();
                 self.end_late();
             }
         }
@@ -140,17 +149,20 @@ impl<E: Executor + Clone> Runner<E> {
         } else if self.shutdown.is_triggered() {
             Some(self.next_drain.saturating_duration_since(Instant::now()))
         } else {
-            let (deadline, _) = self.deadlines.first()?;
-            Some(deadline.saturating_duration_since(Instant::now()))
+            let deadline = self.deadlines.first().map(|(deadline, _)| *deadline);
+            let drain = (!self.evicted.is_empty()).then_some(self.next_drain);
+            let until = deadline.into_iter().chain(drain).min()?;
+            Some(until.saturating_duration_since(Instant::now()))
         }
     }
 
-    /// Takes the connections that were handed over; whether none can come any
+    /// Takes what the accept loop has sent; whether no connection can come any
     /// more.
     fn take_incoming(&mut self) -> bool {
         loop {
             match self.queue.try_recv() {
-                Ok((stream, permit)) => {
+                Ok(Incoming::Eviction(index)) => self.evicted.push((index, self.now)),
+                Ok(Incoming::Connection(stream, permit)) => {
                     // A socket that can't be set up is closed, and its permit
                     // is free again.
                     let _ = self.register(stream, permit);
@@ -160,7 +172,7 @@ impl<E: Executor + Clone> Runner<E> {
         }
     }
 
-    fn register(&mut self, stream: net::TcpStream, permit: Permit) -> io::Result<()> {
+    fn register(&mut self, stream: net::TcpStream, permit: Permit<Owner>) -> io::Result<()> {
         socket::prepare(&stream)?;
         stream.set_nonblocking(true)?;
         let log = ConnectionLog::begin(&stream, self.config.verbose);
@@ -178,6 +190,10 @@ impl<E: Executor + Clone> Runner<E> {
             self.vacant.push(index);
             return registered;
         }
+        permit.set_owner(Owner {
+            number: self.number as u32,
+            token: index as u32,
+        });
         self.connections[index] = Some(Connection {
             socket: EdgeSocket::new(stream),
             session: Session::new(&self.config),
@@ -186,8 +202,9 @@ impl<E: Executor + Clone> Runner<E> {
             took_long: false,
             deadline: None,
             log,
-            _permit: permit,
+            permit,
         });
+        self.note_silence(index);
         self.watch_deadline(index);
         Ok(())
     }
@@ -239,7 +256,9 @@ impl<E: Executor + Clone> Runner<E> {
 
     /// Drives a connection, and closes it if that is its end.
     fn drive(&mut self, index: usize) {
-        match self.driven(index) {
+        let driven = self.driven(index);
+        self.note_silence(index);
+        match driven {
             Ok(Driven::SocketNotReady) => self.watch_deadline(index),
             Ok(Driven::StoreNotReady) => self.list(index, Listed::Waiting),
             Ok(Driven::Again) => self.list(index, Listed::Unfinished),
@@ -268,6 +287,13 @@ impl<E: Executor + Clone> Runner<E> {
         let begun = std::mem::replace(&mut self.now, Instant::now());
         connection.took_long = self.now - begun > DRIVE_TIME_LONG;
         driven.unwrap_or(Err(End::Panicked))
+    }
+
+    fn note_silence(&mut self, index: usize) {
+        if let Some(connection) = &mut self.connections[index] {
+            let silence = connection.permit.silence();
+            silence.note(&mut connection.session, || self.now);
+        }
     }
 
     fn list(&mut self, index: usize, list: Listed) {
@@ -329,6 +355,31 @@ impl<E: Executor + Clone> Runner<E> {
                 self.close(index, &end);
             }
         }
+    }
+
+    /// Drives the connections that were evicted, and closes those that have
+    /// drained or had their time.
+    fn drain_evicted(&mut self) {
+        if self.evicted.is_empty() || self.now < self.next_drain {
+            return;
+        }
+        self.next_drain = self.now + DRAIN_INTERVAL;
+        let mut evicted = std::mem::take(&mut self.evicted);
+        evicted.retain(|(index, since)| {
+            let connection = self.connections[*index].as_ref();
+            // It may have ended, and its index be another's.
+            let is_there = connection.is_some_and(|it| it.permit.silence().is_evicted());
+            let since = self.now.saturating_duration_since(*since);
+            match is_there.then(|| self.drain_one(*index, since)) {
+                Some(Ok(())) => true,
+                Some(Err(end)) => {
+                    self.close(*index, &end.of_evicted());
+                    false
+                }
+                None => false,
+            }
+        });
+        self.evicted = evicted;
     }
 
     fn drain_one(&mut self, index: usize, since_stop: Duration) -> Result<(), End> {

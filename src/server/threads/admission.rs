@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use threadpool::ThreadPool;
 
 use super::interruptible::Interruptible;
+use crate::server::config::Config;
+use crate::server::eviction::Evictor;
 use crate::server::refusal::{Reason, Refuser};
 
 /// A worker's stack in bytes. No call of a worker is deep: values are skipped
@@ -37,6 +39,9 @@ struct State {
     next_id: u64,
     /// Longest first; empty while a worker is free.
     waiting: VecDeque<Waiting>,
+    /// Of the connections served, the ones that were evicted and drain.
+    leaving: usize,
+    evictor: Evictor<u64>,
     stopping: bool,
     closed: bool,
 }
@@ -49,21 +54,22 @@ struct Waiting {
 impl Admission {
     /// Starts the workers. Fails when there can't be so many threads.
     pub(super) fn new(
-        workers: usize,
-        queue_timeout: Duration,
+        config: &Config,
         serve: impl Fn(&Interruptible) + Send + Sync + 'static,
     ) -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self {
-            pool: start_pool(workers)?,
-            workers,
-            queue_timeout,
+            pool: start_pool(config.workers)?,
+            workers: config.workers,
+            queue_timeout: config.queue_timeout,
             refuser: Refuser::start()?,
             serve: Box::new(serve),
             state: Mutex::new(State {
-                free_workers: workers,
+                free_workers: config.workers,
                 served: HashMap::new(),
                 next_id: 0,
                 waiting: VecDeque::new(),
+                leaving: 0,
+                evictor: Evictor::new(config.idle_eviction),
                 stopping: false,
                 closed: false,
             }),
@@ -82,9 +88,7 @@ impl Admission {
                 stream,
                 until: Instant::now() + self.queue_timeout,
             });
-            if state.waiting.len() == 1 {
-                self.changed.notify_all();
-            }
+            self.changed.notify_all();
         } else {
             drop(state);
             let workers = self.workers;
@@ -128,9 +132,10 @@ impl Admission {
         self.changed.notify_all();
     }
 
-    /// Refuses connections that have waited too long, until [`drain`](Self::drain)
-    /// is through. Runs on a thread of its own.
-    pub(super) fn refuse_late(&self) {
+    /// Evicts silent connections for those that wait, and refuses those that have
+    /// waited too long, until [`drain`](Self::drain) is through. Runs on a
+    /// thread of its own.
+    pub(super) fn attend_waiting(&self) {
         let mut state = self.state();
         while !state.closed {
             let now = Instant::now();
@@ -143,7 +148,9 @@ impl Admission {
                     state = self.state();
                 }
                 head => {
-                    let left = head.map(|head| head.until - now);
+                    let until = head.map(|head| head.until);
+                    let until = until.into_iter().chain(state.evict()).min();
+                    let left = until.map(|until| until.saturating_duration_since(now));
                     state = self.wait(state, left);
                 }
             }
@@ -200,6 +207,26 @@ impl Admission {
     }
 }
 
+impl State {
+    /// Evicts as many connections as others wait; when to try again, if there
+    /// were too few.
+    fn evict(&mut self) -> Option<Instant> {
+        let Self {
+            served, evictor, ..
+        } = self;
+        while !self.stopping && self.leaving < self.waiting.len() {
+            let all = || served.iter().map(|(id, served)| (*id, served.silence()));
+            let find = |id| served.get(&id).map(|served| served.silence());
+            let Some(id) = evictor.evict(all, find) else {
+                return evictor.next_scan();
+            };
+            self.leaving += 1;
+            served[&id].interrupt();
+        }
+        None
+    }
+}
+
 /// A worker's hold on its connection. Dropped when the worker is done or has
 /// panicked, it passes the worker on to the connection that waits longest.
 struct Permit {
@@ -212,6 +239,9 @@ impl Drop for Permit {
         let admission = &self.admission;
         let mut state = admission.state();
         let served = state.served.remove(&self.id);
+        if served.as_ref().is_some_and(|it| it.silence().is_evicted()) {
+            state.leaving -= 1;
+        }
         match state.waiting.pop_front() {
             Some(next) => admission.assign(&mut state, next.stream),
             None => state.free_workers += 1,
@@ -272,10 +302,15 @@ mod tests {
 
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("it is bound");
-        let admission = Admission::new(WORKERS, Duration::from_secs(20), echo).expect("threads");
+        let config = Config {
+            workers: WORKERS,
+            queue_timeout: Duration::from_secs(20),
+            ..Config::default()
+        };
+        let admission = Admission::new(&config, echo).expect("threads");
         let queue_timeout = thread::spawn({
             let admission = Arc::clone(&admission);
-            move || admission.refuse_late()
+            move || admission.attend_waiting()
         });
         let connect = || {
             let peer = TcpStream::connect(address).expect("it listens");

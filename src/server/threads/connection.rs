@@ -31,9 +31,11 @@ pub(super) fn serve(
         store,
         shutdown,
         read_timeout: Duration::ZERO,
+        evicted_at: None,
     };
     let end = match connection.run(config) {
         Ok(never) => match never {},
+        Err(end) if socket.silence().is_evicted() => end.of_evicted(),
         Err(end) => end,
     };
     // It fails when the peer has gone.
@@ -50,6 +52,7 @@ struct Connection<'a> {
     shutdown: &'a Shutdown,
     /// What the socket's read timeout is set to; zero when it is not known.
     read_timeout: Duration,
+    evicted_at: Option<Instant>,
 }
 
 impl Connection<'_> {
@@ -57,9 +60,10 @@ impl Connection<'_> {
         prepare(self.stream)?;
         self.stream.set_write_timeout(Some(write_tick(config)))?;
         loop {
-            let is_stopping = self.socket.is_interrupted();
-            if is_stopping {
-                self.session.drain(self.shutdown.elapsed())?;
+            let is_draining = self.socket.is_interrupted();
+            if is_draining {
+                let since = self.drains_since();
+                self.session.drain(since)?;
             }
             match self.session.next() {
                 Next::Execute => {
@@ -67,7 +71,7 @@ impl Connection<'_> {
                     self.session.executed();
                 }
                 Next::Write => self.write()?,
-                Next::Read if is_stopping => self.drain_input()?,
+                Next::Read if is_draining => self.drain_input()?,
                 Next::Read => self.read()?,
                 Next::EndOutput => self.stream.shutdown(Side::Write)?,
                 Next::Wait => {
@@ -75,6 +79,15 @@ impl Connection<'_> {
                     self.session.drained(unconfirmed_len(self.stream))?;
                 }
             }
+        }
+    }
+
+    /// For how long, from its eviction or the server's stop.
+    fn drains_since(&mut self) -> Duration {
+        if self.socket.silence().is_evicted() {
+            self.evicted_at.get_or_insert_with(Instant::now).elapsed()
+        } else {
+            self.shutdown.elapsed()
         }
     }
 
@@ -93,8 +106,13 @@ impl Connection<'_> {
     /// Waits for more bytes, within the time that the peer has.
     fn read(&mut self) -> Result<(), End> {
         self.limit_next_read()?;
+        let silence = self.socket.silence();
+        silence.note(&mut self.session, Instant::now);
         match self.session.read_from(&mut &*self.socket) {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                silence.end();
+                Ok(())
+            }
             // What is left is drained.
             Err(_) if self.socket.is_interrupted() => Ok(()),
             Err(end) if end.is_not_ready() => self.tick(),
@@ -135,7 +153,7 @@ impl Connection<'_> {
         late.map_or(Ok(()), Err)
     }
 
-    /// Reads on after the server was asked to stop, but does not wait.
+    /// Reads on while it drains, but does not wait.
     fn drain_input(&mut self) -> Result<(), End> {
         self.stream.set_read_timeout(Some(DRAIN_INTERVAL))?;
         match self.session.read_from(&mut &*self.stream) {

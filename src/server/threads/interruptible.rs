@@ -4,10 +4,11 @@ use std::io::{self, ErrorKind, Read};
 use std::net::{Shutdown as Side, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::server::eviction::Silence;
 use crate::server::socket::unread_len;
 
-/// A connection's socket, shared by the worker that serves it and the thread
-/// that stops the server.
+/// A connection's socket, shared by the worker that serves it and the threads
+/// that stop the server or evict the connection.
 ///
 /// std can end a blocked read only by ending the socket's input, and on Linux
 /// that has a price: what has arrived can still be read, but the peer is no
@@ -21,6 +22,7 @@ pub(super) struct Interruptible {
     is_waiting: AtomicBool,
     is_interrupted: AtomicBool,
     input_is_ended: AtomicBool,
+    silence: Silence,
 }
 
 impl Interruptible {
@@ -30,12 +32,17 @@ impl Interruptible {
             is_waiting: AtomicBool::new(false),
             is_interrupted: AtomicBool::new(false),
             input_is_ended: AtomicBool::new(false),
+            silence: Silence::new(),
         }
     }
 
     /// The socket, for all but waiting reads.
     pub(super) fn stream(&self) -> &TcpStream {
         &self.stream
+    }
+
+    pub(super) fn silence(&self) -> &Silence {
+        &self.silence
     }
 
     /// Ends the read that is blocked, and has those to come return at once.
