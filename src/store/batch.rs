@@ -8,11 +8,11 @@ use crate::protocol::{BadRequest, Encoder, Frame, KeyRef, LongFrame, Reply, Requ
 
 /// The most requests of one connection that are executed together. It bounds
 /// how long other connections wait.
-pub const BATCH_LEN_MAX: usize = 256;
+pub const BATCH_LEN_MAX: usize = 512;
 
 /// What is no request counts for so many: its reply is a sentence, which takes
 /// longer to write than any other.
-const BAD_REQUEST_COST: usize = 4;
+const BAD_REQUEST_COST: usize = 8;
 
 /// Executing stops when the replies hold so many bytes of values, and goes on
 /// when they are encoded. One value may be longer.
