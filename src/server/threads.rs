@@ -4,6 +4,7 @@
 mod admission;
 mod connection;
 mod interruptible;
+mod parse_limit;
 mod store_thread;
 
 use std::io;

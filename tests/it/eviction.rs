@@ -72,12 +72,14 @@ fn the_connection_silent_longest_gives_its_place_to_one_that_waits(model: Model)
     let server = server(model, 3);
     let mut peers = occupy(&server, 3);
     let begun = Instant::now();
+    // Apart, for a server that is not let run may be late to note a silence.
     for talks in [1, 2, 0] {
+        thread::sleep(SILENCE / 4);
         assert_served(&mut peers[talks]);
     }
     let mut new = be_served(&server, || ());
     let elapsed = begun.elapsed();
-    assert!(elapsed >= SILENCE, "{elapsed:?}");
+    assert!(elapsed >= SILENCE * 5 / 4, "{elapsed:?}");
     peers[1].assert_closed();
     for peer in [0, 2] {
         assert_served(&mut peers[peer]);

@@ -332,6 +332,11 @@ impl<E: Executor + Clone> Runner<E> {
             self.deadlines.pop_first();
             if let Some(connection) = &mut self.connections[index] {
                 connection.deadline = None;
+                if connection.listed == Some(Listed::Unfinished) {
+                    // What has arrived may not be read yet. Its next drive
+                    // enters a deadline again.
+                    continue;
+                }
                 let unconfirmed = connection.socket.unconfirmed_len();
                 match connection.session.late(unconfirmed) {
                     Some(end) => self.close(index, &end),

@@ -8,6 +8,7 @@ use std::thread;
 
 use crossbeam_channel::{Receiver, RecvError, Sender, TryRecvError, bounded};
 
+use super::parse_limit::ParseLimit;
 use crate::server::lazy_free::LazyFree;
 use crate::server::shutdown::Shutdown;
 use crate::store::{Batch, Store, StoreLost};
@@ -32,6 +33,7 @@ pub(super) struct StoreHandle {
     reply_to: Option<Sender<Job>>,
     replies: Receiver<Job>,
     lazy_free: LazyFree,
+    parse_limit: ParseLimit,
 }
 
 impl StoreHandle {
@@ -40,8 +42,11 @@ impl StoreHandle {
     /// What they removed is freed before the replies are written: a peer that
     /// does not read must not keep it.
     pub(super) fn execute(&mut self, batch: &mut Batch) -> Result<(), StoreLost> {
-        // Here, for at the store thread everybody would wait.
-        batch.parse();
+        if batch.has_long_frame() {
+            // Here, for at the store thread everybody would wait.
+            let _permit = self.parse_limit.acquire();
+            batch.parse();
+        }
         let job = Job {
             batch: std::mem::take(batch),
             reply_to: self.reply_to.take().ok_or(StoreLost)?,
@@ -62,6 +67,7 @@ pub(super) struct StoreThread {
     jobs: Sender<Job>,
     broken: Arc<AtomicBool>,
     lazy_free: LazyFree,
+    parse_limit: ParseLimit,
 }
 
 impl StoreThread {
@@ -79,6 +85,7 @@ impl StoreThread {
         mut execute: impl FnMut(&mut Batch) + Send + 'static,
     ) -> io::Result<Self> {
         let lazy_free = LazyFree::start()?;
+        let parse_limit = ParseLimit::new()?;
         let (jobs, queue) = bounded::<Job>(QUEUE_LEN_MAX);
         let broken = Arc::new(AtomicBool::new(false));
         let on_panic = (shutdown.clone(), Arc::clone(&broken));
@@ -100,6 +107,7 @@ impl StoreThread {
             jobs,
             broken,
             lazy_free,
+            parse_limit,
         })
     }
 
@@ -111,6 +119,7 @@ impl StoreThread {
             reply_to: Some(reply_to),
             replies,
             lazy_free: self.lazy_free.clone(),
+            parse_limit: self.parse_limit.clone(),
         }
     }
 
