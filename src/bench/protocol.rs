@@ -13,7 +13,7 @@ use std::str::FromStr;
 
 use serde::Serialize;
 
-use super::workload::{Operation, Values, Workload, key_bytes};
+use super::workload::{KEY_LEN, Operation, Values, Workload, key_bytes};
 
 pub(super) use message::Message;
 pub(super) use scan::{Malformed, Outcome, Scan};
@@ -66,15 +66,28 @@ impl Protocol {
         let key = key_bytes(operation.key);
         let Operation { salt, .. } = operation;
         let value = |out: &mut Vec<u8>, len| values.push(out, operation.key, salt, len);
-        match (self, operation.is_get) {
-            (Self::Speicher, true) => speicher::push_get(out, &key),
-            (Self::Speicher, false) => speicher::push_set(out, &key, operation.value_len, value),
-            (Self::Resp, true) => resp::push_get(out, &key),
-            (Self::Resp, false) => resp::push_set(out, &key, operation.value_len, value),
-            (Self::Memcached, true) => memcached::push_get(out, &key),
-            (Self::Memcached, false) => memcached::push_set(out, &key, operation.value_len, value),
-            (Self::Echo, true) => echo::push_get(out, &key, operation.value_len, value),
-            (Self::Echo, false) => echo::push_set(out, &key, operation.value_len, value),
+        let value_len = operation.value_len;
+        match self {
+            _ if !operation.is_get => self.push_set(out, &key, value_len, value),
+            Self::Speicher => speicher::push_get(out, &key),
+            Self::Resp => resp::push_get(out, &key),
+            Self::Memcached => memcached::push_get(out, &key),
+            Self::Echo => echo::push_get(out, &key, value_len, value),
+        }
+    }
+
+    fn push_set(
+        self,
+        out: &mut Vec<u8>,
+        key: &[u8; KEY_LEN],
+        value_len: usize,
+        value: impl FnOnce(&mut Vec<u8>, usize),
+    ) {
+        match self {
+            Self::Speicher => speicher::push_set(out, key, value_len, value),
+            Self::Resp => resp::push_set(out, key, value_len, value),
+            Self::Memcached => memcached::push_set(out, key, value_len, value),
+            Self::Echo => echo::push_set(out, key, value_len, value),
         }
     }
 
@@ -89,6 +102,32 @@ impl Protocol {
         let mut out = Vec::new();
         self.push(&mut out, operation, &Values::new(&Workload::default()));
         out
+    }
+
+    /// A SET of a value of so many bytes.
+    pub(super) fn long_set(self, key: u32, value_len: usize) -> Message {
+        let key = key_bytes(key);
+        let mut bytes = Vec::new();
+        let (mut middle, mut filling) = (0, 0);
+        let quotes = |out: &mut Vec<u8>, len: usize| {
+            out.push(b'"');
+            (middle, filling) = (out.len(), len - 2);
+            out.push(b'"');
+        };
+        self.push_set(&mut bytes, &key, value_len, quotes);
+        let foot = bytes.split_off(middle);
+        Message::filled(bytes, filling, foot)
+    }
+
+    /// A small request that no server of the protocol executes, and after which it goes on;
+    /// `None` where whatever comes is right.
+    pub(super) fn malformed(self) -> Option<&'static [u8]> {
+        match self {
+            Self::Speicher => Some(speicher::MALFORMED),
+            Self::Resp => Some(resp::MALFORMED),
+            Self::Memcached => Some(memcached::MALFORMED),
+            Self::Echo => None,
+        }
     }
 
     /// Looks at the reply that `bytes` begin with.

@@ -2,6 +2,7 @@
 //! and polls the store itself: no request changes threads.
 
 mod edge_socket;
+mod incoming;
 mod runner;
 
 use std::io;
@@ -21,6 +22,7 @@ use super::local_store::LocalStore;
 use super::refusal::{Reason, Refuser};
 use super::shutdown::Shutdown;
 use crate::store::Executor;
+use incoming::{Incoming, Owner};
 use runner::{Runner, WAKER};
 
 /// Serves with the epoll model; see [`serve`](super::serve).
@@ -78,20 +80,6 @@ pub(super) fn serve_from<E: Executor + Clone + Send + 'static>(
         }
     }
     accepted
-}
-
-/// What the accept loop has for a loop.
-enum Incoming {
-    Connection(net::TcpStream, Permit<Owner>),
-    /// The connection with this token is to end.
-    Eviction(usize),
-}
-
-/// Where a connection is: which of the loops has it, and under which token.
-/// No process has more descriptors than 32 bits can count.
-struct Owner {
-    number: u32,
-    token: u32,
 }
 
 /// A running loop, as the accept loop sees it.

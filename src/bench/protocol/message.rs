@@ -1,8 +1,5 @@
 //! Requests that may be too long to be held once for each connection.
 
-use super::{Protocol, echo, memcached, resp, speicher};
-use crate::bench::workload::key_bytes;
-
 /// What long values are made of.
 static FILLING: [u8; 64 << 10] = [b'v'; 64 << 10];
 
@@ -19,11 +16,16 @@ pub(in crate::bench) struct Message {
 impl Message {
     /// Bytes as they are.
     pub(in crate::bench) fn of(bytes: Vec<u8>) -> Self {
+        Self::filled(bytes, 0, Vec::new())
+    }
+
+    /// So many bytes of filling between others.
+    pub(super) fn filled(head: Vec<u8>, filling: usize, foot: Vec<u8>) -> Self {
         Self {
-            len: bytes.len(),
-            head: bytes,
-            filling: 0,
-            foot: Vec::new(),
+            len: head.len() + filling + foot.len(),
+            head,
+            filling,
+            foot,
         }
     }
 
@@ -51,46 +53,9 @@ impl Message {
     }
 }
 
-impl Protocol {
-    /// A SET of a value of so many bytes.
-    pub(in crate::bench) fn long_set(self, key: u32, value_len: usize) -> Message {
-        let key = key_bytes(key);
-        let mut bytes = Vec::new();
-        let (mut middle, mut filling) = (0, 0);
-        let quotes = |out: &mut Vec<u8>, len: usize| {
-            out.push(b'"');
-            (middle, filling) = (out.len(), len - 2);
-            out.push(b'"');
-        };
-        match self {
-            Self::Speicher => speicher::push_set(&mut bytes, &key, value_len, quotes),
-            Self::Resp => resp::push_set(&mut bytes, &key, value_len, quotes),
-            Self::Memcached => memcached::push_set(&mut bytes, &key, value_len, quotes),
-            Self::Echo => echo::push_set(&mut bytes, &key, value_len, quotes),
-        }
-        let foot = bytes.split_off(middle);
-        Message {
-            len: bytes.len() + filling + foot.len(),
-            head: bytes,
-            filling,
-            foot,
-        }
-    }
-
-    /// A small request that no server of the protocol executes, and after which it goes on;
-    /// `None` where whatever comes is right.
-    pub(in crate::bench) fn malformed(self) -> Option<&'static [u8]> {
-        match self {
-            Self::Speicher => Some(speicher::MALFORMED),
-            Self::Resp => Some(resp::MALFORMED),
-            Self::Memcached => Some(memcached::MALFORMED),
-            Self::Echo => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::{Protocol, speicher};
     use super::*;
     use crate::protocol::Request;
     use crate::protocol::frame::{FRAME_LEN_MAX, read_frame};

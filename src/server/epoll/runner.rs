@@ -13,7 +13,7 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
 use super::edge_socket::EdgeSocket;
-use super::{Incoming, Owner};
+use super::incoming::{Incoming, Owner};
 use crate::server::config::Config;
 use crate::server::connection_limit::Permit;
 use crate::server::end::End;
