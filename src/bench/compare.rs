@@ -1,6 +1,7 @@
 //! Several servers under the same loads, in interleaved rounds.
 
 pub mod attack;
+pub mod attack_rows;
 mod comparison;
 pub mod conformance;
 pub mod machine;

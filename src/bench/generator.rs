@@ -5,6 +5,7 @@
 //! asked less. An *open* loop sends when a schedule says so, and latency counts
 //! from that time: what a slow server makes others wait is seen.
 
+mod assault;
 mod attackers;
 mod blocking;
 mod connection;
@@ -15,6 +16,7 @@ mod fill;
 mod idle;
 mod limits;
 mod load;
+mod pin;
 mod reply;
 mod run;
 mod timer;
@@ -27,9 +29,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
-use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::unistd::Pid;
 
 use super::measurement::{Measurement, Tally, latencies};
 use super::process::ServerMeter;
@@ -40,11 +40,13 @@ use limits::CONNECT_TIMEOUT;
 use run::{PROGRESS_INTERVAL, Run};
 use window::Window;
 
-pub use attackers::Spent;
-pub(super) use attackers::{Assault, Manner, attack, prepare};
+pub use assault::Spent;
+pub(super) use assault::{Assault, Manner};
+pub(super) use attackers::{attack, prepare};
 pub(super) use idle::{Idle, newcomer};
 pub use limits::REPLY_TIMEOUT;
 pub use load::{CONNECTIONS_MAX, LATE_AFTER, Length, Load, PIPELINE_MAX};
+pub(super) use pin::pin;
 
 /// What can be told while it runs.
 pub enum Progress<'a> {
@@ -272,19 +274,6 @@ pub fn allow_many_descriptors() {
         // Connections that find no descriptor report it.
         let _ = setrlimit(Resource::RLIMIT_NOFILE, most, most);
     }
-}
-
-/// Keeps the calling thread on these CPUs.
-pub(super) fn pin(cpus: &[usize]) -> Result<(), String> {
-    if cpus.is_empty() {
-        return Ok(());
-    }
-    let mut set = CpuSet::new();
-    let pinned = cpus
-        .iter()
-        .try_for_each(|cpu| set.set(*cpu))
-        .and_then(|()| sched_setaffinity(Pid::from_raw(0), &set));
-    pinned.map_err(|error| format!("can't run on the CPUs {cpus:?} ({error}); name others"))
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use serde_json::Value;
-use speicher::bench::compare::attack::{Attack, Strength, rows};
+use speicher::bench::compare::attack::{Attack, Strength};
+use speicher::bench::compare::attack_rows::rows;
 use speicher::bench::compare::scenario::{Extent, Plan, Scenario};
 use speicher::bench::compare::target::Target;
 use speicher::bench::compare::{self, Pinning};

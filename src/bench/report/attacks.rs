@@ -3,7 +3,8 @@
 use maud::{Markup, html};
 
 use crate::bench::compare::Comparison;
-use crate::bench::compare::attack::{Attack, Row, rows};
+use crate::bench::compare::attack::Attack;
+use crate::bench::compare::attack_rows::{Row, rows};
 use crate::bench::figures;
 use crate::bench::generator::REPLY_TIMEOUT;
 

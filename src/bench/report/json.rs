@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::words::sentences;
 use crate::bench::compare::Comparison;
-use crate::bench::compare::attack::rows;
+use crate::bench::compare::attack_rows::rows;
 use crate::bench::compare::scenario::Scenario;
 use crate::bench::compare::summary::{cells, cpu_split};
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::{Attack, Strength};
+use super::kind::{Attack, Strength};
 use crate::bench::generator::{self, Length, Load, Progress, REPLY_TIMEOUT, Spent, newcomer};
 use crate::bench::measurement::Measurement;
 use crate::bench::process::peak_rss_bytes;

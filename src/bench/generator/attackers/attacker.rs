@@ -6,10 +6,10 @@ use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Registry, Token};
 
+use super::super::assault::{Manner, Spent};
 use super::super::decoder::{Decoder, Failure};
 use super::super::event as io_event;
 use super::super::load::Load;
-use super::{Manner, Spent};
 use crate::bench::protocol::Message;
 
 /// What becomes of a connection after an event.

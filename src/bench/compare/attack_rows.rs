@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::{Attack, Attacked};
-use crate::bench::compare::comparison::Comparison;
+use super::attack::{Attack, Attacked};
+use super::comparison::Comparison;
 use crate::bench::measurement::{ErrorKind, Measurement};
 use crate::bench::stats::median;
 
@@ -130,7 +130,7 @@ fn lost(prober: &Measurement) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::compare::attack::run::Good;
+    use crate::bench::compare::attack::Good;
     use crate::bench::generator::Spent;
     use crate::bench::measurement::Tally;
 
