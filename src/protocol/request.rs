@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::entry::Entry;
 use super::object::members;
+use super::reply::Reply;
 use super::value::{Json, Key, KeyRef, TooDeep, VALUE_DEPTH_MAX};
 
 /// One command with all it needs (R2, R3).
@@ -315,3 +316,13 @@ impl fmt::Display for BadRequest {
 }
 
 impl std::error::Error for BadRequest {}
+
+/// What it is answered with (A4, A6).
+impl From<&BadRequest> for Reply {
+    fn from(error: &BadRequest) -> Self {
+        match error {
+            BadRequest::NoMemory => Self::Unavailable(error.to_string()),
+            _ => Self::BadRequest(error.to_string()),
+        }
+    }
+}

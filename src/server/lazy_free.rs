@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::store::Garbage;
+use crate::store::{Batch, Garbage};
 
 /// Pieces of garbage that may wait, and bytes at which no more join them.
 /// Whoever finds the queue full frees its garbage itself, so that nobody
@@ -60,6 +60,14 @@ impl LazyFree {
             queue_bytes,
             elsewhere: Arc::default(),
         })
+    }
+
+    /// Frees what executing the batch has removed. Before its replies are
+    /// written: a peer that does not read must not keep it.
+    pub(super) fn free_of(&self, batch: &mut Batch) {
+        if batch.has_garbage() {
+            self.free(batch.take_garbage());
+        }
     }
 
     /// Frees the garbage: in place if that takes no time to speak of, for a

@@ -94,11 +94,7 @@ impl Shared {
     fn execute(&self, batch: &mut Batch) {
         let _guard = StopOnPanic(&self.shutdown);
         self.shards.execute(batch);
-        // Before the replies are written: a peer that does not read must not
-        // keep what its requests removed.
-        if batch.has_garbage() {
-            self.lazy_free.free(batch.take_garbage());
-        }
+        self.lazy_free.free_of(batch);
     }
 }
 

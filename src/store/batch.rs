@@ -100,7 +100,7 @@ impl Batch {
         match frame {
             Frame::Short(payload) => self.push_payload(payload),
             Frame::Long(frame) => self.slots.push(Slot::Long(frame)),
-            Frame::Dropped => self.push_bad_request(&BadRequest::NoMemory),
+            Frame::Dropped => self.push_refusal((&BadRequest::NoMemory).into()),
         }
     }
 
@@ -113,7 +113,7 @@ impl Batch {
             // the process where there is no memory.
             match Vec::<u8>::new().try_reserve_exact(2 * payload.len()) {
                 Ok(()) => self.push_payload(payload),
-                Err(_) => self.push_bad_request(&BadRequest::NoMemory),
+                Err(_) => self.push_refusal((&BadRequest::NoMemory).into()),
             }
         }
     }
@@ -122,15 +122,8 @@ impl Batch {
         let keys = &mut self.keys;
         match Request::parse_with(payload, |key| keep(keys, key)) {
             Ok(request) => self.slots.push(Slot::Asked(request)),
-            Err(error) => self.push_bad_request(&error),
+            Err(error) => self.push_refusal((&error).into()),
         }
-    }
-
-    fn push_bad_request(&mut self, error: &BadRequest) {
-        self.push_refusal(match error {
-            BadRequest::NoMemory => Reply::Unavailable(error.to_string()),
-            _ => Reply::BadRequest(error.to_string()),
-        });
     }
 
     /// Adds the reply to what no store is asked; it has no value.

@@ -24,7 +24,7 @@ impl Store {
         match request {
             Request::Set { entry } => {
                 if self.entries.try_reserve(1).is_err() {
-                    return Reply::Unavailable(BadRequest::NoMemory.to_string());
+                    return (&BadRequest::NoMemory).into();
                 }
                 let len = entry.len();
                 self.entries_len += len;

@@ -128,7 +128,7 @@ impl<E: Executor + Clone> Runner<E> {
                     _ => self.ready(event),
                 }
             }
-            self.resume_unfinished(begun.elapsed());
+            self.resume_unfinished(self.now - begun);
             let nobody_comes = self.take_incoming();
             if self.shutdown.is_triggered() {
                 self.drain();

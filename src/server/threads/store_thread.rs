@@ -38,9 +38,6 @@ pub(super) struct StoreHandle {
 
 impl StoreHandle {
     /// Has the batch's requests executed in order, and waits for it.
-    ///
-    /// What they removed is freed before the replies are written: a peer that
-    /// does not read must not keep it.
     pub(super) fn execute(&mut self, batch: &mut Batch) -> Result<(), StoreLost> {
         if batch.has_long_frame() {
             // Here, for at the store thread everybody would wait.
@@ -55,9 +52,7 @@ impl StoreHandle {
         let job = receive(&self.replies).map_err(|_| StoreLost)?;
         self.reply_to = Some(job.reply_to);
         *batch = job.batch;
-        if batch.has_garbage() {
-            self.lazy_free.free(batch.take_garbage());
-        }
+        self.lazy_free.free_of(batch);
         Ok(())
     }
 }
