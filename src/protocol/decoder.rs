@@ -212,14 +212,8 @@ fn announced(bytes: &[u8], frame_len_max: usize) -> Result<Option<usize>, FrameE
 
 #[cfg(test)]
 mod tests {
-    use super::super::frame::{FRAME_LEN_MAX, FRAME_LEN_MAX_DEFAULT, header};
+    use super::super::frame::{FRAME_LEN_MAX, FRAME_LEN_MAX_DEFAULT, framed, header};
     use super::*;
-
-    fn frame(payload: &[u8]) -> Vec<u8> {
-        let mut frame = header(payload.len()).expect("short").to_vec();
-        frame.extend_from_slice(payload);
-        frame
-    }
 
     /// The memory that it holds, in bytes.
     fn capacity(decoder: &Decoder) -> usize {
@@ -242,7 +236,7 @@ mod tests {
 
     #[test]
     fn memory_follows_what_arrives_of_a_long_frame() {
-        let long = frame(&vec![7; 1 << 20]);
+        let long = framed(&vec![7; 1 << 20]);
         let mut decoder = Decoder::new(FRAME_LEN_MAX_DEFAULT);
         let mut stream = &long[..];
         let mut arrived = 0;
@@ -262,7 +256,7 @@ mod tests {
     #[test]
     fn a_frame_without_memory_is_dropped_and_the_next_found() {
         let mut decoder = Decoder::new(FRAME_LEN_MAX_DEFAULT);
-        let bytes = [frame(&vec![7; 1 << 20]), frame(b"next")].concat();
+        let bytes = [framed(&vec![7; 1 << 20]), framed(b"next")].concat();
         let mut stream = &bytes[..];
         decoder.read_from(&mut stream).expect("read");
         assert_eq!(decoder.next_frame(), Ok(None));
@@ -285,7 +279,7 @@ mod tests {
 
     #[test]
     fn many_short_frames_take_few_reads() {
-        let pipeline = frame(&[7; 996]).repeat(1000);
+        let pipeline = framed(&[7; 996]).repeat(1000);
         let mut decoder = Decoder::new(FRAME_LEN_MAX_DEFAULT);
         let mut shared = Vec::new();
         let mut stream = &pipeline[..];

@@ -93,15 +93,16 @@ pub fn read_frame(reader: &mut impl Read, frame_len_max: usize) -> io::Result<Op
     Ok(Some(payload))
 }
 
+/// The whole frame, for tests.
+#[cfg(test)]
+pub(crate) fn framed(payload: &[u8]) -> Vec<u8> {
+    let header = header(payload.len()).expect("short");
+    [&header, payload].concat()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn frame(payload: &[u8]) -> Vec<u8> {
-        let mut frame = header(payload.len()).expect("short").to_vec();
-        frame.extend_from_slice(payload);
-        frame
-    }
 
     #[test]
     fn lengths_are_signed_and_limited() {
@@ -126,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_stream_that_ends_inside_a_frame_is_an_error_for_the_blocking_reader() {
-        let whole = frame(b"abc");
+        let whole = framed(b"abc");
         for cut in 1..whole.len() {
             let error = read_frame(&mut &whole[..cut], 10).expect_err("cut short");
             assert_eq!(error.kind(), ErrorKind::UnexpectedEof, "cut at {cut}");

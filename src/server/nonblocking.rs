@@ -96,7 +96,7 @@ fn drive_on(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::frame;
+    use crate::protocol::frame::framed;
     use crate::server::config::Config;
     use crate::store::shards::Shards;
 
@@ -110,9 +110,8 @@ mod tests {
 
     impl Endless {
         fn new(payload: &[u8]) -> Self {
-            let header = frame::header(payload.len()).expect("short");
             Self {
-                frame: [&header, payload].concat(),
+                frame: framed(payload),
                 read_len: 0,
                 writes: 0,
             }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::{Config, Model, Shutdown, epoll, tokio};
 use crate::protocol::Reply;
-use crate::protocol::frame::{self, read_frame};
+use crate::protocol::frame::{framed, read_frame};
 use crate::store::shards::Shards;
 use crate::store::{Batch, Executor, Garbage, StoreLost};
 
@@ -171,11 +171,10 @@ impl Server {
 }
 
 fn send(mut peer: &TcpStream, payloads: &[&str]) {
-    let mut bytes = Vec::new();
-    for payload in payloads {
-        bytes.extend_from_slice(&frame::header(payload.len()).expect("short"));
-        bytes.extend_from_slice(payload.as_bytes());
-    }
+    let bytes: Vec<u8> = payloads
+        .iter()
+        .flat_map(|payload| framed(payload.as_bytes()))
+        .collect();
     peer.write_all(&bytes).expect("the server reads");
 }
 
