@@ -22,6 +22,7 @@ mod nonblocking;
 #[cfg(any(feature = "tokio", feature = "epoll"))]
 mod offload;
 mod pace;
+mod pool;
 mod refusal;
 mod session;
 mod shutdown;

@@ -2,13 +2,13 @@
 //! loop or a runtime goes on meanwhile.
 
 use std::io;
-use std::panic::catch_unwind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread;
 
 use threadpool::ThreadPool;
 
+use super::pool;
 use crate::store::{Batch, StoreLost};
 
 /// As many threads as there are cores. Each connection has one batch at most
@@ -29,17 +29,13 @@ impl Offload {
     /// Starts the threads.
     pub(super) fn start() -> io::Result<Self> {
         let threads = thread::available_parallelism()?.get();
-        // The pool panics when a thread can't be started.
-        catch_unwind(|| {
-            threadpool::Builder::new()
-                .num_threads(threads)
-                .thread_name("offload".to_owned())
-                .build()
-        })
-        .map(Self)
-        .map_err(|_| {
+        let pool = threadpool::Builder::new()
+            .num_threads(threads)
+            .thread_name("offload".to_owned());
+        let pool = pool::start(pool).map_err(|_| {
             io::Error::other("can't start a thread; raise the limit on processes (ulimit -u)")
-        })
+        })?;
+        Ok(Self(pool))
     }
 
     /// Has `execute` run over the batch on another thread.

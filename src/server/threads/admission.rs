@@ -3,7 +3,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{Shutdown as Side, TcpStream};
-use std::panic::catch_unwind;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,6 +11,7 @@ use threadpool::ThreadPool;
 use super::interruptible::Interruptible;
 use crate::server::config::Config;
 use crate::server::eviction::Evictor;
+use crate::server::pool;
 use crate::server::refusal::{Reason, Refuser};
 
 /// A worker's stack in bytes. No call of a worker is deep: values are skipped
@@ -256,15 +256,11 @@ impl Drop for Permit {
 }
 
 fn start_pool(workers: usize) -> io::Result<ThreadPool> {
-    // The pool panics when a thread can't be started.
-    catch_unwind(|| {
-        threadpool::Builder::new()
-            .num_threads(workers)
-            .thread_name("worker".to_owned())
-            .thread_stack_size(WORKER_STACK_LEN)
-            .build()
-    })
-    .map_err(|_| {
+    let pool = threadpool::Builder::new()
+        .num_threads(workers)
+        .thread_name("worker".to_owned())
+        .thread_stack_size(WORKER_STACK_LEN);
+    pool::start(pool).map_err(|_| {
         io::Error::other(format!(
             "can't start {workers} worker threads; lower --workers, or raise the limit \
              on processes (ulimit -u)"
