@@ -7,11 +7,13 @@ mod decoder;
 mod entry;
 pub mod frame;
 pub(crate) mod object;
+mod plain;
 pub mod reply;
 pub mod request;
 pub mod value;
 
 pub use decoder::{Decoder, Frame, LongFrame};
+pub(crate) use entry::ADDRESS_BITS;
 pub use entry::Entry;
 pub use frame::FrameError;
 pub use reply::{Encoder, Reply, StatusCode};

@@ -5,7 +5,10 @@ mod batch;
 mod entries;
 mod executor;
 mod garbage;
+mod segment;
 pub mod shards;
+mod slot;
+mod table;
 
 pub use batch::{BATCH_LEN_MAX, Batch, REPLIES_LEN_MAX};
 pub use entries::Store;

@@ -1,7 +1,5 @@
 //! A reply, read as strictly as clause A1 says and no more.
 
-use serde_json::value::RawValue;
-
 use super::failure::Failure;
 use crate::protocol::object::members;
 
@@ -29,12 +27,12 @@ impl Answer {
         let [status, value, error] = members(text, &["status_code", "value", "error"])
             .map_err(|error| wrong(format!("{}: {error}", excerpt(text))))?;
         // A number is a number, whether it is written 200, 200.0 or 2e2.
-        let status = status.and_then(|status| serde_json::from_str::<f64>(status.get()).ok());
+        let status = status.and_then(|status| serde_json::from_str::<f64>(status).ok());
         let mut legal = std::iter::once(200).chain(400..600);
         let status = legal.find(|&legal| status == Some(legal as f64));
         Ok(Self {
             status: status.ok_or_else(|| wrong(excerpt(text)))?,
-            value: value.map(|value| value.get().to_owned()),
+            value: value.map(str::to_owned),
             error: error.and_then(sentence),
             text: text.to_owned(),
         })
@@ -54,8 +52,8 @@ impl Answer {
     }
 }
 
-fn sentence(error: &RawValue) -> Option<String> {
-    serde_json::from_str(error.get()).ok()
+fn sentence(error: &str) -> Option<String> {
+    serde_json::from_str(error).ok()
 }
 
 /// The begin of a text, and how long all of it is. Control characters are

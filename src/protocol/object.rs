@@ -9,7 +9,10 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Finds the members called `names` in the JSON object that is all of `text`.
+use super::plain;
+
+/// Finds the members called `names` in the JSON object that is all of `text`,
+/// and returns the JSON texts of their values.
 ///
 /// A member that comes again replaces the one before it; members with other
 /// names are checked to be JSON and left out. Fails when `text` is anything
@@ -17,11 +20,22 @@ use serde_json::value::RawValue;
 pub(crate) fn members<'a, const N: usize>(
     text: &'a str,
     names: &[&str; N],
-) -> serde_json::Result<[Option<&'a RawValue>; N]> {
+) -> serde_json::Result<[Option<&'a str>; N]> {
+    match plain::members(text, names) {
+        Some(found) => Ok(found),
+        None => any_members(text, names),
+    }
+}
+
+/// As [`members`], but always with the general parser.
+fn any_members<'a, const N: usize>(
+    text: &'a str,
+    names: &[&str; N],
+) -> serde_json::Result<[Option<&'a str>; N]> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let found = deserializer.deserialize_map(Members(names))?;
     deserializer.end()?;
-    Ok(found)
+    Ok(found.map(|member| member.map(RawValue::get)))
 }
 
 struct Members<'n, const N: usize>(&'n [&'n str; N]);
@@ -74,11 +88,108 @@ impl<const N: usize> Visitor<'_> for Name<'_, N> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    const NAMES: [&str; 3] = ["command", "key", "value"];
+
+    /// Texts that are an object of plain strings, or nearly one.
+    fn nearly_plain() -> impl Strategy<Value = String> {
+        let space = || prop::sample::select(vec!["", "", "", " ", "\t\r\n ", "\u{b}", "\u{a0}"]);
+        let text = || {
+            prop_oneof![
+                prop::sample::select(vec![
+                    "command",
+                    "key",
+                    "value",
+                    "GET",
+                    "",
+                    "k\u{e4}",
+                    "\u{1f600}"
+                ])
+                .prop_map(str::to_owned),
+                prop::sample::select(vec![
+                    "\\\"", "\\u0041", "\\ud800", "\\x", "\\", "\"", "\n", "\u{1}", "\u{7f}"
+                ])
+                .prop_map(str::to_owned),
+                "[ -~]{0,80}",
+                "[a-z\"\\\\\u{0}-\u{40}\u{80}-\u{200}]{0,20}",
+            ]
+        };
+        let string =
+            move || (space(), text(), space()).prop_map(|(a, text, b)| format!("{a}\"{text}\"{b}"));
+        let value = prop_oneof![
+            12 => string(),
+            1 => prop::sample::select(vec!["1", "null", "{}", "[\"\"]", "-0.5e3", "", "tru"]).prop_map(str::to_owned),
+        ];
+        let member = (string(), value).prop_map(|(name, value)| format!("{name}:{value}"));
+        let separator = prop::sample::select(vec![",", ",", ",", ",", ",", ",,", ";", ""]);
+        let end = prop::sample::select(vec!["}", "}", "}", "} ", "}\u{0}", ",}", "", "}}", "]"]);
+        (
+            space(),
+            prop::collection::vec((member, separator), 0..5),
+            end,
+        )
+            .prop_map(|(space, members, end)| {
+                let mut text = format!("{space}{{");
+                let count = members.len();
+                for (index, (member, separator)) in members.into_iter().enumerate() {
+                    text += &member;
+                    text += if index + 1 < count { separator } else { "" };
+                }
+                text + end
+            })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+
+        #[test]
+        fn the_plain_parser_finds_what_the_general_one_finds(text in nearly_plain()) {
+            if let Some(found) = plain::members(&text, &NAMES) {
+                prop_assert_eq!(any_members(&text, &NAMES).ok(), Some(found));
+            }
+        }
+
+        #[test]
+        fn one_changed_byte_makes_no_difference_between_them(
+            text in r#"\{ ?"command" ?: ?"[A-Z]{3}" ?, ?"key":"[a-z\u{e4}]{0,40}" ?, ?"value" ?:"[ -\u{ff}]{0,60}"\} ?"#,
+            place in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+        ) {
+            let mut bytes = text.into_bytes();
+            let place = place.index(bytes.len());
+            bytes[place] = byte;
+            if let Ok(text) = std::str::from_utf8(&bytes)
+                && let Some(found) = plain::members(text, &NAMES)
+            {
+                prop_assert_eq!(any_members(text, &NAMES).ok(), Some(found));
+            }
+        }
+    }
+
+    #[test]
+    fn plain_requests_are_plain() {
+        for text in [
+            r#"{"command":"SET","key":"k","value":"v"}"#,
+            " { \"value\" : \"ü\" ,\n\"key\":\"\", \"x\":\"y\"\t} ",
+        ] {
+            assert!(plain::members(text, &NAMES).is_some(), "{text}");
+        }
+        let long = "v".repeat(1000);
+        for len in 0..1000 {
+            let text = format!(r#"{{"value":"{}"}}"#, &long[..len]);
+            assert_eq!(
+                plain::members(&text, &["value"]),
+                Some([Some(&text[9..len + 11])])
+            );
+        }
+    }
 
     fn member(text: &str) -> Option<String> {
         let [found] = members(text, &["a"]).expect("an object");
-        found.map(|raw| raw.get().to_owned())
+        found.map(str::to_owned)
     }
 
     #[test]

@@ -4,8 +4,6 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, IoSlice, Write};
 
-use serde_json::value::RawValue;
-
 use super::frame;
 use super::object::members;
 use super::value::Value;
@@ -57,14 +55,14 @@ impl Reply {
         let text = std::str::from_utf8(payload).map_err(MalformedReply::new)?;
         let [status_code, value, error] =
             members(text, &["status_code", "value", "error"]).map_err(MalformedReply::new)?;
-        let status_code = status_code.map_or("", RawValue::get);
+        let status_code = status_code.unwrap_or("");
         let sentence = || {
             error
-                .and_then(|error| serde_json::from_str(error.get()).ok())
+                .and_then(|error| serde_json::from_str(error).ok())
                 .unwrap_or_default()
         };
         match (status_code, value) {
-            ("200", Some(value)) => Ok(Self::Value(Value::new(value))),
+            ("200", Some(value)) => Ok(Self::Value(Value::of_text(value))),
             ("200", None) => Ok(Self::Done),
             ("404", Some(_)) => Ok(Self::NoValue),
             ("404", None) => Ok(Self::NoKey),
@@ -271,6 +269,8 @@ pub(super) fn push_json_string(json: &mut Vec<u8>, text: &str) {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::value::RawValue;
+
     use super::*;
     use crate::protocol::frame::read_frame;
 

@@ -3,9 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde_json::value::RawValue;
-
-use super::entry::Entry;
+use super::entry::{self, Entry};
 use super::object::members;
 use super::reply::Reply;
 use super::value::{Json, Key, KeyRef, TooDeep, VALUE_DEPTH_MAX};
@@ -38,7 +36,8 @@ pub enum Request<K = Key> {
 impl Request {
     /// Reads the payload of a request's frame (R1 to R9, F3).
     pub fn parse(payload: &[u8]) -> Result<Self, BadRequest> {
-        Self::parse_with(payload, |key| key.to_key())
+        let (_, request) = Self::parse_with(payload, |key| key.to_key())?;
+        Ok(request)
     }
 
     /// The same request, with its key borrowed from this one.
@@ -81,12 +80,12 @@ impl Request {
 }
 
 impl<K> Request<K> {
-    /// Reads the payload of a request's frame (R1 to R9, F3); `make_key` keeps
-    /// a key that is only looked up.
+    /// Reads the payload of a request's frame (R1 to R9, F3), and returns the
+    /// hash of its key with it; `make_key` keeps a key that is only looked up.
     pub(crate) fn parse_with(
         payload: &[u8],
         make_key: impl FnOnce(KeyRef<'_>) -> K,
-    ) -> Result<Self, BadRequest> {
+    ) -> Result<(u64, Self), BadRequest> {
         if payload.is_empty() {
             return Err(BadRequest::Empty);
         }
@@ -95,17 +94,40 @@ impl<K> Request<K> {
         })?;
         let [command, key, value] = members(text, &["command", "key", "value"])
             .map_err(|error| BadRequest::NotAnObject(reason(&error)))?;
-        match Command::parse(command)? {
-            command @ Command::Set => Ok(Self::Set {
-                entry: parse_entry(command, key, value)?,
-            }),
-            command @ Command::Get => Ok(Self::Get {
-                key: parse_key(command, key, make_key)?,
-            }),
-            command @ Command::Delete => Ok(Self::Delete {
-                key: parse_key(command, key, make_key)?,
-            }),
-            Command::Reset => Ok(Self::Reset),
+        let command = Command::parse(command)?;
+        if command == Command::Reset {
+            return Ok((0, Self::Reset));
+        }
+        let key = key_text(command, key)?;
+        let key_ref = || KeyRef::new(&key).ok_or(BadRequest::KeyEmpty);
+        match command {
+            Command::Set => {
+                let value = value.ok_or(BadRequest::ValueMissing)?;
+                let json = Json::of_text(value).map_err(|TooDeep| BadRequest::ValueTooDeep)?;
+                let key = key_ref()?;
+                let entry =
+                    Entry::try_with_json(key.as_str(), &json).ok_or(BadRequest::NoMemory)?;
+                Ok((key.hash(), Self::Set { entry }))
+            }
+            Command::Get => {
+                let key = key_ref()?;
+                Ok((key.hash(), Self::Get { key: make_key(key) }))
+            }
+            _ => {
+                let key = key_ref()?;
+                Ok((key.hash(), Self::Delete { key: make_key(key) }))
+            }
+        }
+    }
+}
+
+impl Request<KeyRef<'_>> {
+    /// The hash of its key; 0 if it has none.
+    pub(crate) fn key_hash(&self) -> u64 {
+        match self {
+            Self::Set { entry } => entry::hash(entry.key()),
+            Self::Get { key } | Self::Delete { key } => key.hash(),
+            Self::Reset => 0,
         }
     }
 }
@@ -113,9 +135,7 @@ impl<K> Request<K> {
 impl PartialEq for Request {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Set { entry: one }, Self::Set { entry: other }) => {
-                one == other && one.value() == other.value()
-            }
+            (Self::Set { entry: one }, Self::Set { entry: other }) => one == other,
             (Self::Get { key: one }, Self::Get { key: other })
             | (Self::Delete { key: one }, Self::Delete { key: other }) => one == other,
             (Self::Reset, Self::Reset) => true,
@@ -147,7 +167,7 @@ impl Command {
         }
     }
 
-    fn parse(member: Option<&RawValue>) -> Result<Self, BadRequest> {
+    fn parse(member: Option<&str>) -> Result<Self, BadRequest> {
         let member = member.ok_or(BadRequest::CommandMissing)?;
         let name = string(member).ok_or(BadRequest::CommandNotAString)?;
         Self::ALL
@@ -157,37 +177,10 @@ impl Command {
     }
 }
 
-fn parse_key<K>(
-    command: Command,
-    member: Option<&RawValue>,
-    make_key: impl FnOnce(KeyRef<'_>) -> K,
-) -> Result<K, BadRequest> {
-    let text = key_text(command, member)?;
-    let key = KeyRef::new(&text).ok_or(BadRequest::KeyEmpty)?;
-    Ok(make_key(key))
-}
-
-fn parse_entry(
-    command: Command,
-    key: Option<&RawValue>,
-    value: Option<&RawValue>,
-) -> Result<Entry, BadRequest> {
-    let key = key_text(command, key)?;
-    let value = value.ok_or(BadRequest::ValueMissing)?;
-    let json = Json::new(value).map_err(|TooDeep| BadRequest::ValueTooDeep)?;
-    if key.is_empty() {
-        return Err(BadRequest::KeyEmpty);
-    }
-    Entry::try_with_json(&key, &json).ok_or(BadRequest::NoMemory)
-}
-
-fn key_text<'a>(
-    command: Command,
-    member: Option<&'a RawValue>,
-) -> Result<Cow<'a, str>, BadRequest> {
+fn key_text<'a>(command: Command, member: Option<&'a str>) -> Result<Cow<'a, str>, BadRequest> {
     let member = member.ok_or(BadRequest::KeyMissing(command.name()))?;
     string(member).ok_or_else(|| {
-        if member.get().starts_with('"') {
+        if member.starts_with('"') {
             BadRequest::KeyNotUnicode
         } else {
             BadRequest::KeyNotAString
@@ -197,8 +190,7 @@ fn key_text<'a>(
 
 /// The text of a JSON string, its escapes resolved; `None` for another type
 /// and for a string that is not Unicode because of a lone surrogate escape.
-fn string(member: &RawValue) -> Option<Cow<'_, str>> {
-    let json = member.get();
+fn string(json: &str) -> Option<Cow<'_, str>> {
     let quoted = json.strip_prefix('"')?.strip_suffix('"')?;
     if quoted.contains('\\') {
         serde_json::from_str(json).ok().map(Cow::Owned)

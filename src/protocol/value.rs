@@ -29,7 +29,7 @@ impl Key {
     /// The key, to look up.
     pub fn borrowed(&self) -> KeyRef<'_> {
         KeyRef {
-            hash: self.0.key_hash(),
+            hash: entry::hash(self.as_str()),
             text: self.as_str(),
         }
     }
@@ -98,10 +98,15 @@ pub struct Json<'a>(&'a str);
 impl<'a> Json<'a> {
     /// Fails when the text nests deeper than [`VALUE_DEPTH_MAX`] levels.
     pub fn new(json: &'a RawValue) -> Result<Self, TooDeep> {
-        if nests_too_deep(json.get().as_bytes()) {
+        Self::of_text(json.get())
+    }
+
+    /// As [`new`](Self::new), for a text that is known to be JSON.
+    pub(super) fn of_text(json: &'a str) -> Result<Self, TooDeep> {
+        if nests_too_deep(json.as_bytes()) {
             return Err(TooDeep);
         }
-        Ok(Self(json.get()))
+        Ok(Self(json))
     }
 }
 
@@ -115,7 +120,12 @@ pub struct Value(Entry);
 impl Value {
     /// Takes the text of one JSON value.
     pub fn new(json: &RawValue) -> Self {
-        Self(Entry::new("", json.get()))
+        Self::of_text(json.get())
+    }
+
+    /// As [`new`](Self::new), for a text that is known to be JSON.
+    pub(super) fn of_text(json: &str) -> Self {
+        Self(Entry::new("", json))
     }
 
     /// The JSON text.

@@ -18,6 +18,13 @@ const BAD_REQUEST_COST: usize = 8;
 /// when they are encoded. One value may be longer.
 pub const REPLIES_LEN_MAX: usize = 256 << 10;
 
+/// Requests whose entries are asked for together. There are not many more that
+/// a processor's first cache has room for.
+const GROUP_LEN: usize = 32;
+
+/// Fewer than this are executed faster than asked for.
+const PREFETCH_LEN_MIN: usize = 3;
+
 /// Keys that take more than this, in bytes, are not kept room for.
 const KEYS_LEN_IDLE: usize = 64 << 10;
 
@@ -46,7 +53,8 @@ pub struct Batch {
 enum Slot {
     /// Not parsed yet.
     Long(LongFrame),
-    Asked(Request<KeptKey>),
+    /// With the hash of its key.
+    Asked(u64, Request<KeptKey>),
     /// Its request is being executed. If that panics it stays so, and nobody
     /// can take it for one that was answered.
     Taken,
@@ -56,7 +64,6 @@ enum Slot {
 /// A key in the batch's `keys`.
 #[derive(Clone, Debug)]
 struct KeptKey {
-    hash: u64,
     start: u32,
     len: u32,
 }
@@ -121,7 +128,7 @@ impl Batch {
     fn push_payload(&mut self, payload: &[u8]) {
         let keys = &mut self.keys;
         match Request::parse_with(payload, |key| keep(keys, key)) {
-            Ok(request) => self.slots.push(Slot::Asked(request)),
+            Ok((hash, request)) => self.slots.push(Slot::Asked(hash, request)),
             Err(error) => self.push_refusal((&error).into()),
         }
     }
@@ -143,7 +150,7 @@ impl Batch {
         self.slots[self.answered..]
             .iter()
             .filter_map(|slot| match slot {
-                Slot::Asked(request) => Some(borrow(request.clone(), &self.keys)),
+                Slot::Asked(hash, request) => Some(borrow(*hash, request.clone(), &self.keys)),
                 Slot::Long(_) | Slot::Taken | Slot::Answered(_) => None,
             })
     }
@@ -151,19 +158,30 @@ impl Batch {
     /// Has `apply` answer the requests, in order, until all are answered or
     /// their replies hold [`REPLIES_LEN_MAX`] bytes. [Parses](Self::parse) what
     /// is not parsed.
-    pub fn answer_each(
-        &mut self,
-        mut apply: impl FnMut(Request<KeyRef<'_>>, &mut Garbage) -> Reply,
-    ) {
+    pub fn answer_each(&mut self, apply: impl FnMut(Request<KeyRef<'_>>, &mut Garbage) -> Reply) {
+        self.answer(&mut Each(apply));
+    }
+
+    /// As [`answer_each`](Self::answer_each), in groups whose entries are
+    /// asked for before they are needed.
+    pub(super) fn answer(&mut self, store: &mut impl Apply) {
         self.parse();
-        let keys = &self.keys;
-        while let Some(slot) = self.slots.get_mut(self.answered) {
-            if self.replies_len >= REPLIES_LEN_MAX && matches!(slot, Slot::Asked(_)) {
+        while self.has_requests() && self.replies_len < REPLIES_LEN_MAX {
+            let end = self.slots.len().min(self.answered + GROUP_LEN);
+            prefetch(&self.slots[self.answered..end], store);
+            self.answer_until(end, store);
+        }
+    }
+
+    fn answer_until(&mut self, end: usize, store: &mut impl Apply) {
+        for slot in &mut self.slots[self.answered..end] {
+            if self.replies_len >= REPLIES_LEN_MAX && matches!(slot, Slot::Asked(..)) {
                 return;
             }
             *slot = match std::mem::replace(slot, Slot::Taken) {
-                Slot::Asked(request) => {
-                    let reply = apply(borrow(request, keys), &mut self.garbage);
+                Slot::Asked(hash, request) => {
+                    let request = borrow(hash, request, &self.keys);
+                    let reply = store.apply(hash, request, &mut self.garbage);
                     self.replies_len += value_len(&reply);
                     Slot::Answered(reply)
                 }
@@ -214,6 +232,49 @@ impl Batch {
     }
 }
 
+/// What answers requests one by one, and can ask the processor for what it
+/// will need.
+pub(super) trait Apply {
+    /// Asks for where the entry of a key of this hash is noted.
+    fn prefetch_slot(&self, hash: u64);
+
+    /// Asks for that entry; its slot has to be there.
+    fn prefetch_entry(&self, hash: u64);
+
+    /// Executes a request; `hash` is its key's. What it removes goes into
+    /// `garbage`.
+    fn apply(&mut self, hash: u64, request: Request<KeyRef<'_>>, garbage: &mut Garbage) -> Reply;
+}
+
+/// A function that answers requests.
+struct Each<F>(F);
+
+impl<F: FnMut(Request<KeyRef<'_>>, &mut Garbage) -> Reply> Apply for Each<F> {
+    fn prefetch_slot(&self, _: u64) {}
+
+    fn prefetch_entry(&self, _: u64) {}
+
+    fn apply(&mut self, _: u64, request: Request<KeyRef<'_>>, garbage: &mut Garbage) -> Reply {
+        (self.0)(request, garbage)
+    }
+}
+
+/// Has many cache misses at the same time, which would come one by one while
+/// the requests are executed.
+fn prefetch(slots: &[Slot], store: &impl Apply) {
+    if slots.len() < PREFETCH_LEN_MIN {
+        return;
+    }
+    let hashes = || {
+        slots.iter().filter_map(|slot| match slot {
+            Slot::Asked(hash, _) => Some(*hash),
+            _ => None,
+        })
+    };
+    hashes().for_each(|hash| store.prefetch_slot(hash));
+    hashes().for_each(|hash| store.prefetch_entry(hash));
+}
+
 fn keep(keys: &mut String, key: KeyRef<'_>) -> KeptKey {
     let start = keys.len();
     keys.push_str(key.as_str());
@@ -221,14 +282,13 @@ fn keep(keys: &mut String, key: KeyRef<'_>) -> KeptKey {
     // what is read at a time: less than 4 GiB.
     let short = |len| u32::try_from(len).expect("shorter than a frame");
     KeptKey {
-        hash: key.hash(),
         start: short(start),
         len: short(key.as_str().len()),
     }
 }
 
-fn borrow(request: Request<KeptKey>, keys: &str) -> Request<KeyRef<'_>> {
-    let key_ref = |key: KeptKey| KeyRef::with_hash(&keys[key.range()], key.hash);
+fn borrow(hash: u64, request: Request<KeptKey>, keys: &str) -> Request<KeyRef<'_>> {
+    let key_ref = |key: KeptKey| KeyRef::with_hash(&keys[key.range()], hash);
     match request {
         Request::Set { entry } => Request::Set { entry },
         Request::Get { key } => Request::Get { key: key_ref(key) },
@@ -266,7 +326,7 @@ mod tests {
     }
 
     fn execute(batch: &mut Batch, store: &mut Store) {
-        batch.answer_each(|request, garbage| store.apply(request, garbage));
+        store.execute(batch);
     }
 
     #[test]

@@ -1,48 +1,57 @@
 //! A store that many threads use at the same time.
 
 use std::io;
+use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::batch::Batch;
-use super::entries::Store;
+use super::batch::{Apply, Batch};
 use super::executor::broken_error;
 use super::garbage::Garbage;
+use super::segment::Location;
+use super::table::{SEGMENTS, TABLES, Table, segment_of, table_of, tag_of};
 use crate::protocol::{KeyRef, Reply, Request};
 
-/// Enough that two threads seldom want the same one, and that a map that
-/// grows holds up few.
-const SHARDS: usize = 64;
-
-/// Stores that each own the keys of some hashes, under a lock each.
+/// Tables under a lock each: enough of them that two threads seldom want the
+/// same one.
 #[derive(Debug)]
-pub struct Shards(Box<[Mutex<Store>]>);
+pub struct Shards(Box<[Shard]>);
+
+#[derive(Debug)]
+struct Shard {
+    table: Mutex<Table>,
+    /// Where the slots of each segment were when it was last changed, so that
+    /// to prefetch one takes no lock.
+    hints: [Hint; SEGMENTS],
+}
+
+#[derive(Debug, Default)]
+struct Hint {
+    slots: AtomicPtr<u8>,
+    homes: AtomicU32,
+}
 
 impl Default for Shards {
     fn default() -> Self {
-        Self((0..SHARDS).map(|_| Mutex::default()).collect())
+        let shard = |_| Shard {
+            table: Mutex::default(),
+            hints: std::array::from_fn(|_| Hint::default()),
+        };
+        Self((0..TABLES).map(shard).collect())
     }
 }
 
 impl Shards {
-    /// Executes the batch's requests, each under its key's lock.
+    /// Executes the batch's requests, each under its table's lock.
     pub fn execute(&self, batch: &mut Batch) {
-        batch.answer_each(|request, garbage| self.apply(request, garbage));
+        batch.answer(&mut &*self);
     }
 
-    /// Executes one request as [`Store::apply`] does.
+    /// Executes one request as a [`Store`](super::Store) does.
     ///
     /// Each request is atomic, a reset too: it takes every lock before it
     /// removes anything, so all requests are in one order (S1).
     pub fn apply(&self, request: Request<KeyRef<'_>>, garbage: &mut Garbage) -> Reply {
-        let hash = match &request {
-            Request::Set { entry } => entry.key_hash(),
-            Request::Get { key } | Request::Delete { key } => key.hash(),
-            Request::Reset => return self.reset(garbage),
-        };
-        match self.0[shard_of(hash)].lock() {
-            Ok(mut store) => store.apply(request, garbage),
-            Err(_) => broken(),
-        }
+        (&mut &*self).apply(request.key_hash(), request, garbage)
     }
 
     /// Fails if a panic has left a store in an unknown state.
@@ -55,28 +64,67 @@ impl Shards {
 
     /// Whether a panic has left a store in an unknown state.
     pub fn is_broken(&self) -> bool {
-        self.0.iter().any(Mutex::is_poisoned)
+        self.0.iter().any(|shard| shard.table.is_poisoned())
     }
 
     fn reset(&self, garbage: &mut Garbage) -> Reply {
         // Always in the same order, so that two resets can't lock each other
         // out.
-        let stores: Result<Vec<MutexGuard<'_, Store>>, PoisonError<_>> =
-            self.0.iter().map(Mutex::lock).collect();
-        let Ok(mut stores) = stores else {
+        let tables: Result<Vec<MutexGuard<'_, Table>>, PoisonError<_>> =
+            self.0.iter().map(|shard| shard.table.lock()).collect();
+        let Ok(mut tables) = tables else {
             return broken();
         };
-        for store in &mut stores {
-            store.apply(Request::Reset, garbage);
+        for table in &mut tables {
+            table.apply(0, Request::Reset, garbage);
         }
         Reply::Done
     }
 }
 
-/// Takes bits of the hash that std's map uses neither for the bucket, which
-/// are the lowest, nor to tell its entries apart, which are the highest.
-fn shard_of(hash: u64) -> usize {
-    (hash >> 32) as usize % SHARDS
+impl Apply for &Shards {
+    fn prefetch_slot(&self, hash: u64) {
+        let hint = &self.0[table_of(hash)].hints[segment_of(hash)];
+        let location = Location {
+            slots: hint.slots.load(Ordering::Relaxed),
+            homes: hint.homes.load(Ordering::Relaxed),
+        };
+        location.prefetch(tag_of(hash));
+    }
+
+    fn prefetch_entry(&self, hash: u64) {
+        // Who has to wait for the lock is not helped by waiting twice.
+        if let Ok(table) = self.0[table_of(hash)].table.try_lock() {
+            table.prefetch_entry(hash);
+        }
+    }
+
+    fn apply(&mut self, hash: u64, request: Request<KeyRef<'_>>, garbage: &mut Garbage) -> Reply {
+        let may_relocate = match request {
+            Request::Set { .. } | Request::Delete { .. } => true,
+            Request::Get { .. } => false,
+            Request::Reset => return self.reset(garbage),
+        };
+        let shard = &self.0[table_of(hash)];
+        let Ok(mut table) = shard.table.lock() else {
+            return broken();
+        };
+        let reply = table.apply(hash, request, garbage);
+        if may_relocate && let Some(location) = table.location(hash) {
+            shard.hints[segment_of(hash)].note(location);
+        }
+        reply
+    }
+}
+
+impl Hint {
+    fn note(&self, location: Location) {
+        let slots = location.slots.cast_mut();
+        if self.slots.load(Ordering::Relaxed) != slots {
+            self.slots.store(slots, Ordering::Relaxed);
+            self.homes.store(location.homes, Ordering::Relaxed);
+        }
+    }
 }
 
 fn broken() -> Reply {
@@ -94,10 +142,11 @@ mod tests {
     fn after_a_panic_in_a_store_nothing_of_it_is_acknowledged() {
         let shards = Shards::default();
         let key = KeyRef::new("k").expect("not empty");
-        let shard = shard_of(key.hash());
+        let table = table_of(key.hash());
         thread::scope(|scope| {
             let holder = scope.spawn(|| {
-                let _store = shards.0[shard].lock().expect("nobody has panicked yet");
+                let table = &shards.0[table].table;
+                let _table = table.lock().expect("nobody has panicked yet");
                 panic!("the panic of this test");
             });
             assert!(holder.join().is_err());

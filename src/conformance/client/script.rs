@@ -230,9 +230,8 @@ fn check_request(call: &str, payload: &[u8]) -> Result<(), Failure> {
         "delete" => "DEL",
         _ => "RST",
     };
-    let is_same = |found: Option<&serde_json::value::RawValue>, wanted: &str| {
-        found.is_some_and(|found| same_value(wanted, found.get()))
-    };
+    let is_same =
+        |found: Option<&str>, wanted: &str| found.is_some_and(|found| same_value(wanted, found));
     let json_text = |text: &str| serde_json::Value::from(text).to_string();
     let fits = is_same(command, &json_text(verb))
         && (verb == "RST" || is_same(key, &json_text(key_text)))

@@ -71,7 +71,7 @@ impl StoreThread {
     pub(super) fn start(shutdown: &Shutdown) -> io::Result<Self> {
         let mut store = Store::default();
         Self::start_with(shutdown, move |batch| {
-            batch.answer_each(|request, garbage| store.apply(request, garbage));
+            store.execute(batch);
         })
     }
 

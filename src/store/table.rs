@@ -1,0 +1,122 @@
+//! A hash table that grows in small steps, and what each command does to it.
+//!
+//! It is divided into segments by the first bits of the keys' hashes. Each
+//! grows for itself, so no request ever waits for all entries to be moved. The
+//! hashes are seeded: nobody can have all entries come into one segment.
+
+use super::garbage::Garbage;
+use super::segment::{Location, Segment};
+use super::slot::TAG_BITS;
+use crate::protocol::{BadRequest, Entry, KeyRef, Reply, Request};
+
+/// How many tables the stores divide the keys between, and how many segments
+/// each has; both are powers of two. A segment of a store with 10 million
+/// entries has 2,400, and is grown in a few microseconds.
+pub(super) const TABLES: usize = 64;
+pub(super) const SEGMENTS: usize = 64;
+
+/// The table that the key of this hash belongs to.
+pub(super) fn table_of(hash: u64) -> usize {
+    (hash >> (u64::BITS - TABLES.ilog2())) as usize
+}
+
+/// The segment in that table.
+pub(super) fn segment_of(hash: u64) -> usize {
+    (hash >> (u64::BITS - (TABLES * SEGMENTS).ilog2())) as usize % SEGMENTS
+}
+
+/// Those bits of a hash that a slot keeps.
+pub(super) fn tag_of(hash: u64) -> u32 {
+    (hash as u32) >> (u32::BITS - TAG_BITS)
+}
+
+/// Owns the entries of one [`table_of`]. Knows no socket, no thread and no
+/// lock.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    /// None until there is an entry.
+    segments: Box<[Segment]>,
+    len: usize,
+    /// What the entries take, without the segments.
+    entries_len: usize,
+}
+
+impl Table {
+    /// Where the slots of the segment for this hash are.
+    pub(super) fn location(&self, hash: u64) -> Option<Location> {
+        Some(self.segments.get(segment_of(hash))?.location())
+    }
+
+    /// Asks for the entry that a key of this hash would have.
+    pub(super) fn prefetch_entry(&self, hash: u64) {
+        if let Some(segment) = self.segments.get(segment_of(hash)) {
+            segment.prefetch_entry(tag_of(hash));
+        }
+    }
+
+    /// Executes a request for a key of this hash, or a reset of this table
+    /// (S1). What it removes goes into `garbage`.
+    pub(super) fn apply(
+        &mut self,
+        hash: u64,
+        request: Request<KeyRef<'_>>,
+        garbage: &mut Garbage,
+    ) -> Reply {
+        match request {
+            Request::Set { entry } => self.set(hash, entry, garbage),
+            Request::Get { key } => match self.get(hash, key) {
+                Some(entry) => Reply::Value(entry.into()),
+                None => Reply::NoValue,
+            },
+            Request::Delete { key } => match self.remove(hash, key) {
+                Some(entry) => {
+                    garbage.push(entry);
+                    Reply::Done
+                }
+                None => Reply::NoKey,
+            },
+            Request::Reset => self.reset(garbage),
+        }
+    }
+
+    fn set(&mut self, hash: u64, entry: Entry, garbage: &mut Garbage) -> Reply {
+        if self.segments.is_empty() {
+            self.segments = (0..SEGMENTS).map(|_| Segment::default()).collect();
+        }
+        let len = entry.len();
+        match self.segments[segment_of(hash)].replace(tag_of(hash), entry) {
+            Ok(Some(displaced)) => {
+                self.entries_len -= displaced.len();
+                garbage.push_displaced(displaced, len);
+            }
+            Ok(None) => self.len += 1,
+            Err(_) => return (&BadRequest::NoMemory).into(),
+        }
+        self.entries_len += len;
+        Reply::Done
+    }
+
+    fn get(&self, hash: u64, key: KeyRef<'_>) -> Option<Entry> {
+        let segment = self.segments.get(segment_of(hash))?;
+        segment.get(tag_of(hash), key.as_str())
+    }
+
+    fn remove(&mut self, hash: u64, key: KeyRef<'_>) -> Option<Entry> {
+        let segment = self.segments.get_mut(segment_of(hash))?;
+        let entry = segment.remove(tag_of(hash), key.as_str())?;
+        self.len -= 1;
+        self.entries_len -= entry.len();
+        Some(entry)
+    }
+
+    fn reset(&mut self, garbage: &mut Garbage) -> Reply {
+        let Self {
+            segments,
+            len,
+            entries_len,
+        } = std::mem::take(self);
+        let slots_len: usize = segments.iter().map(Segment::bytes).sum();
+        garbage.push_table(segments, len, entries_len + slots_len);
+        Reply::Done
+    }
+}
