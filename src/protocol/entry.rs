@@ -9,7 +9,7 @@
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::mem::ManuallyDrop;
 use std::process::abort;
 use std::ptr::{self, NonNull};
@@ -242,7 +242,11 @@ impl Drop for Entry {
 /// random, because keys come from strangers.
 pub(super) fn hash(key: &str) -> u64 {
     static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-    SEED.hash_one(key)
+    let mut hasher = SEED.build_hasher();
+    // Keys are hashed alone: what std adds to tell a text from the next is not
+    // needed.
+    hasher.write(key.as_bytes());
+    hasher.finish()
 }
 
 impl PartialEq for Entry {

@@ -2,101 +2,103 @@
 //! escapes, as nearly all requests are: three times as fast as the general
 //! parser, which judges all others.
 
-/// The JSON texts of the members called `names`, as
+/// The JSON texts of the members called `names`, as the general parser of
 /// [`object::members`](super::object::members) finds them. `None` when `text`
 /// is no such object; it may be another object or none at all.
+#[inline]
 pub(super) fn members<'a, const N: usize>(
     text: &'a str,
     names: &[&str; N],
 ) -> Option<[Option<&'a str>; N]> {
+    let bytes = text.as_bytes();
     let mut found = [None; N];
-    let mut scanner = Scanner { text, place: 0 };
-    scanner.take(b'{')?;
+    let mut place = after(b'{', bytes, 0)?;
     loop {
-        let name = scanner.string()?;
-        scanner.take(b':')?;
-        let value = scanner.string()?;
-        let name = &name[1..name.len() - 1];
-        if let Some(index) = names.iter().position(|known| *known == name) {
-            found[index] = Some(value);
+        let name = after(b'"', bytes, place)?;
+        let name_end = quote(bytes, name)?;
+        let value = after(b':', bytes, name_end + 1)?;
+        let value = after(b'"', bytes, value)?;
+        let value_end = quote(bytes, value)?;
+        let name = &bytes[name..name_end];
+        if let Some(index) = names.iter().position(|known| known.as_bytes() == name) {
+            // Between quotes, and so between characters.
+            found[index] = text.get(value - 1..=value_end);
         }
-        match scanner.next()? {
-            b',' => {}
+        place = skip_space(bytes, value_end + 1);
+        match bytes.get(place)? {
+            b',' => place += 1,
             b'}' => break,
             _ => return None,
         }
     }
-    scanner.is_at_end().then_some(found)
+    (skip_space(bytes, place + 1) == bytes.len()).then_some(found)
 }
 
-struct Scanner<'a> {
-    text: &'a str,
-    place: usize,
+/// The text of a JSON string without escapes. `None` when `json`, which is one
+/// JSON value, is another.
+#[inline]
+pub(super) fn string(json: &str) -> Option<&str> {
+    let quoted = json.strip_prefix('"')?.strip_suffix('"')?;
+    special(quoted.as_bytes()).is_none().then_some(quoted)
 }
 
-impl<'a> Scanner<'a> {
-    /// The next byte that is no white space.
-    fn next(&mut self) -> Option<u8> {
-        loop {
-            let byte = *self.text.as_bytes().get(self.place)?;
-            self.place += 1;
-            if !is_space(byte) {
-                return Some(byte);
-            }
-        }
-    }
-
-    fn take(&mut self, byte: u8) -> Option<()> {
-        (self.next()? == byte).then_some(())
-    }
-
-    /// A string without escapes, with its quotes.
-    fn string(&mut self) -> Option<&'a str> {
-        self.take(b'"')?;
-        let begin = self.place - 1;
-        let len = special(&self.text.as_bytes()[self.place..])?;
-        self.place += len;
-        (self.text.as_bytes()[self.place] == b'"').then_some(())?;
-        self.place += 1;
-        // Both ends are quotes, and so ends of characters.
-        self.text.get(begin..self.place)
-    }
-
-    fn is_at_end(&self) -> bool {
-        self.text.as_bytes()[self.place..]
-            .iter()
-            .all(|byte| is_space(*byte))
-    }
+/// The place after the byte, which follows with nothing but space before it.
+#[inline]
+fn after(byte: u8, bytes: &[u8], place: usize) -> Option<usize> {
+    let place = skip_space(bytes, place);
+    (*bytes.get(place)? == byte).then_some(place + 1)
 }
 
-fn is_space(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+#[inline]
+fn skip_space(bytes: &[u8], mut place: usize) -> usize {
+    while let Some(b' ' | b'\t' | b'\n' | b'\r') = bytes.get(place) {
+        place += 1;
+    }
+    place
+}
+
+/// The place of the quote that ends a string, if it has no escapes.
+#[inline]
+fn quote(bytes: &[u8], place: usize) -> Option<usize> {
+    let place = place + special(bytes.get(place..)?)?;
+    (bytes[place] == b'"').then_some(place)
 }
 
 /// The index of the first byte that a JSON string can't have as it is: a quote,
 /// a backslash or a control character.
+#[inline]
 fn special(bytes: &[u8]) -> Option<usize> {
-    const LONG: usize = 32;
-    const SHORT: usize = size_of::<u64>();
+    const WORD: usize = size_of::<u64>();
+    /// Most strings end within as many words.
+    const SHORT: usize = 2 * WORD;
 
     let mut skipped = 0;
-    // The compiler makes vector instructions of it.
-    while let Some(chunk) = bytes[skipped..].first_chunk::<LONG>()
-        && !chunk
-            .iter()
-            .fold(false, |any, byte| any | is_special(*byte))
-    {
-        skipped += LONG;
-    }
-    while let Some(chunk) = bytes[skipped..].first_chunk::<SHORT>() {
-        let specials = specials(u64::from_le_bytes(*chunk));
+    while let Some(word) = bytes[skipped..].first_chunk::<WORD>() {
+        let specials = specials(u64::from_le_bytes(*word));
         if specials != 0 {
             return Some(skipped + specials.trailing_zeros() as usize / 8);
         }
-        skipped += SHORT;
+        skipped += WORD;
+        if skipped == SHORT {
+            skipped += unspecial(&bytes[skipped..]);
+        }
     }
     let index = bytes[skipped..].iter().position(|byte| is_special(*byte))?;
     Some(skipped + index)
+}
+
+/// How many bytes at the beginning, in steps of 32, are not special.
+fn unspecial(bytes: &[u8]) -> usize {
+    const CHUNK: usize = 32;
+
+    // The compiler makes vector instructions of it.
+    let is_plain = |chunk: &&[u8; CHUNK]| {
+        !chunk
+            .iter()
+            .fold(false, |any, byte| any | is_special(*byte))
+    };
+    let (chunks, _) = bytes.as_chunks::<CHUNK>();
+    CHUNK * chunks.iter().take_while(is_plain).count()
 }
 
 fn is_special(byte: u8) -> bool {
@@ -104,6 +106,7 @@ fn is_special(byte: u8) -> bool {
 }
 
 /// The upper bit of the lowest byte that is special, and of some higher ones.
+#[inline]
 fn specials(word: u64) -> u64 {
     const ONES: u64 = u64::MAX / 255;
 

@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::entry::{self, Entry};
 use super::object::members;
+use super::plain;
 use super::reply::Reply;
 use super::value::{Json, Key, KeyRef, TooDeep, VALUE_DEPTH_MAX};
 
@@ -156,8 +157,6 @@ enum Command {
 }
 
 impl Command {
-    const ALL: [Self; 4] = [Self::Set, Self::Get, Self::Delete, Self::Reset];
-
     fn name(self) -> &'static str {
         match self {
             Self::Set => "SET",
@@ -170,10 +169,13 @@ impl Command {
     fn parse(member: Option<&str>) -> Result<Self, BadRequest> {
         let member = member.ok_or(BadRequest::CommandMissing)?;
         let name = string(member).ok_or(BadRequest::CommandNotAString)?;
-        Self::ALL
-            .into_iter()
-            .find(|command| command.name() == name)
-            .ok_or_else(|| BadRequest::CommandUnknown(excerpt(&name)))
+        match &*name {
+            "SET" => Ok(Self::Set),
+            "GET" => Ok(Self::Get),
+            "DEL" => Ok(Self::Delete),
+            "RST" => Ok(Self::Reset),
+            _ => Err(BadRequest::CommandUnknown(excerpt(&name))),
+        }
     }
 }
 
@@ -191,11 +193,9 @@ fn key_text<'a>(command: Command, member: Option<&'a str>) -> Result<Cow<'a, str
 /// The text of a JSON string, its escapes resolved; `None` for another type
 /// and for a string that is not Unicode because of a lone surrogate escape.
 fn string(json: &str) -> Option<Cow<'_, str>> {
-    let quoted = json.strip_prefix('"')?.strip_suffix('"')?;
-    if quoted.contains('\\') {
-        serde_json::from_str(json).ok().map(Cow::Owned)
-    } else {
-        Some(Cow::Borrowed(quoted))
+    match plain::string(json) {
+        Some(text) => Some(Cow::Borrowed(text)),
+        None => serde_json::from_str(json).ok().map(Cow::Owned),
     }
 }
 
