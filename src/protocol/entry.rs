@@ -17,6 +17,8 @@ use std::str;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 
+use crate::memory::reserve;
+
 /// A key and the JSON text of its value, immutable and shared by its clones.
 ///
 /// Equality and hash are those of the key alone, so that a set of entries is
@@ -53,7 +55,7 @@ impl Entry {
     ///
     /// If either is longer than 4 GiB, which no frame can carry.
     pub(super) fn new(key: &str, value: &str) -> Self {
-        Self::try_new(key, value).unwrap_or_else(|| {
+        Self::allocate(key, value).unwrap_or_else(|| {
             let len = size_of::<Header>() + key.len() + value.len();
             handle_alloc_error(Layout::array::<u8>(len).expect("no longer than the texts"))
         })
@@ -61,6 +63,11 @@ impl Entry {
 
     /// As [`new`](Self::new), but `None` when there is no memory.
     pub(super) fn try_new(key: &str, value: &str) -> Option<Self> {
+        let len = size_of::<Header>() + key.len() + value.len();
+        reserve::make_entry(len, || Self::allocate(key, value))
+    }
+
+    fn allocate(key: &str, value: &str) -> Option<Self> {
         let header = Header {
             hash: hash(key),
             references: AtomicU32::new(1),

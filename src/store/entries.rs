@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use super::garbage::Garbage;
+use crate::memory::reserve;
 use crate::protocol::{BadRequest, Entry, KeyRef, Reply, Request};
 
 /// std's map from key to value: an entry's hash and equality are its key's.
@@ -23,7 +24,7 @@ impl Store {
     pub fn apply(&mut self, request: Request<KeyRef<'_>>, garbage: &mut Garbage) -> Reply {
         match request {
             Request::Set { entry } => {
-                if self.entries.try_reserve(1).is_err() {
+                if !self.has_room() {
                     return (&BadRequest::NoMemory).into();
                 }
                 let len = entry.len();
@@ -57,6 +58,15 @@ impl Store {
                 Reply::Done
             }
         }
+    }
+}
+
+impl Store {
+    /// Makes room for one more entry. The table may take no more memory when
+    /// entries may not.
+    fn has_room(&mut self) -> bool {
+        self.entries.len() < self.entries.capacity()
+            || reserve::is_held() && self.entries.try_reserve(1).is_ok()
     }
 }
 
