@@ -1,9 +1,7 @@
-//! Address space that is taken, and nothing else.
-#![expect(
-    unsafe_code,
-    reason = "calls of foreign functions; what an allocator is asked for may lie in a heap of one thread, \
-              and is of no use to others when it is freed"
-)]
+//! Address space that is taken, and nothing else. It is not asked of an allocator:
+//! that may take it out of the heap of one thread, where it is of no use to others
+//! when it is freed.
+#![expect(unsafe_code, reason = "calls of foreign functions")]
 
 pub(super) use system::Block;
 
