@@ -5,6 +5,8 @@
 #[doc = include_str!("../README.md")]
 struct Readme;
 
+pub mod memory;
+
 pub mod protocol;
 pub mod store;
 

@@ -4,6 +4,11 @@ mod cli;
 
 use std::process::ExitCode;
 
+use speicher::memory::Allocator;
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
+
 fn main() -> ExitCode {
     match cli::parse(std::env::args_os()) {
         Ok(cli::Command::Serve(serve)) => serve.run(),

@@ -1,16 +1,13 @@
 //! Bytes of one connection, in whatever pieces they come, cut into frames.
 
-use std::collections::TryReserveError;
 use std::io::{self, Read};
 
 use super::frame::{FrameError, HEADER_LEN, payload_len};
+use crate::memory::reserve;
 
 /// What is read at a time, in bytes. A frame that is longer, header included,
 /// is long.
 const BUFFER_LEN: usize = 64 << 10;
-
-/// A long frame leaves so many bytes of memory to others.
-const SPARED_LEN: usize = 8 << 20;
 
 /// What a frame turned out to be.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,9 +64,10 @@ impl Partial {
         let n = unread.len().min(self.frame_len - self.arrived);
         self.arrived += n;
         if let Some(bytes) = &mut self.bytes {
-            match reserve(bytes, n, self.frame_len) {
-                Ok(()) => bytes.extend_from_slice(&unread[..n]),
-                Err(_) => self.bytes = None,
+            if make_room(bytes, n, self.frame_len) {
+                bytes.extend_from_slice(&unread[..n]);
+            } else {
+                self.bytes = None;
             }
         }
         n
@@ -77,17 +75,14 @@ impl Partial {
 }
 
 /// Makes room for `n` more bytes, and for a quarter of the whole besides, up
-/// to `len_max`.
-fn reserve(bytes: &mut Vec<u8>, n: usize, len_max: usize) -> Result<(), TryReserveError> {
+/// to `len_max`. False if there is no memory.
+fn make_room(bytes: &mut Vec<u8>, n: usize, len_max: usize) -> bool {
     let len = bytes.len() + n;
     if len <= bytes.capacity() {
-        return Ok(());
+        return true;
     }
     let wanted = (len + len / 4).min(len_max);
-    bytes.try_reserve_exact(wanted - bytes.len())?;
-    // Most of what is allocated elsewhere is short, and without memory for it
-    // the process would end.
-    Vec::<u8>::new().try_reserve_exact(SPARED_LEN)
+    reserve::is_held() && bytes.try_reserve_exact(wanted - bytes.len()).is_ok()
 }
 
 impl Decoder {
@@ -273,7 +268,7 @@ mod tests {
     #[test]
     fn no_more_memory_than_there_is_can_be_reserved() {
         let mut bytes = vec![7; 100];
-        reserve(&mut bytes, usize::MAX / 2, usize::MAX).expect_err("too much");
+        assert!(!make_room(&mut bytes, usize::MAX / 2, usize::MAX));
         assert_eq!(bytes, [7; 100]);
     }
 

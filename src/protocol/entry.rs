@@ -18,6 +18,8 @@ use std::str;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering, fence};
 
+use crate::memory::reserve;
+
 /// A key and the JSON text of its value, immutable and shared by its clones.
 pub struct Entry(NonNull<Header>);
 
@@ -69,7 +71,7 @@ impl Entry {
     ///
     /// If either is longer than 4 GiB, which no frame can carry.
     pub(super) fn new(key: &str, value: &str) -> Self {
-        Self::try_new(key, value).unwrap_or_else(|| {
+        Self::allocate(key, value).unwrap_or_else(|| {
             let lengths = Lengths::of(key, value);
             handle_alloc_error(lengths.layout())
         })
@@ -77,6 +79,11 @@ impl Entry {
 
     /// As [`new`](Self::new), but `None` when there is no memory.
     pub(super) fn try_new(key: &str, value: &str) -> Option<Self> {
+        let len = Lengths::of(key, value).layout().size();
+        reserve::make_entry(len, || Self::allocate(key, value))
+    }
+
+    fn allocate(key: &str, value: &str) -> Option<Self> {
         let lengths = Lengths::of(key, value);
         // SAFETY: the layout is not empty, for the header is not.
         let start = unsafe { alloc(lengths.layout()) };

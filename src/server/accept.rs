@@ -15,7 +15,8 @@ use super::{log, socket};
 
 /// Hands connections to `admit` until the shutdown is triggered, and then
 /// those that were in the queue by that time: whoever connected before the
-/// stop is answered. Calls `ready` when it is about to begin.
+/// stop is answered. Calls `ready` when it is about to begin, and `evict` to have
+/// a silent connection give its descriptor to one that waits.
 ///
 /// Fails only before it has accepted anything.
 pub(super) fn accept(
@@ -24,6 +25,7 @@ pub(super) fn accept(
     shutdown: &Shutdown,
     ready: impl FnOnce(),
     mut admit: impl FnMut(TcpStream),
+    mut evict: impl FnMut(),
 ) -> io::Result<()> {
     /// The longest that accepting goes on after the stop.
     const DRAIN_TIME_MAX: Duration = Duration::from_millis(100);
@@ -44,7 +46,12 @@ pub(super) fn accept(
                 backoff.end();
                 admit(stream);
             }
-            Err(error) => backoff.wait(&error, &listener, config, shutdown, &reserve),
+            Err(error) => {
+                if backoff.is_eviction_due(&error, &listener) {
+                    evict();
+                }
+                backoff.wait(&error, &listener, config, shutdown, &reserve);
+            }
         }
     }
     // An open socket can be made nonblocking; if not, the queue goes unserved.
@@ -101,6 +108,8 @@ impl ReserveDescriptor {
 struct Backoff {
     since: Option<Instant>,
     logged_at: Option<Instant>,
+    /// For the connection that waits now.
+    evicted_at: Option<Instant>,
 }
 
 /// Whether an accept failed for a reason that concerns one peer, or none.
@@ -114,6 +123,22 @@ fn is_about_the_peer(error: &io::Error) -> bool {
 impl Backoff {
     fn end(&mut self) {
         self.since = None;
+        self.evicted_at = None;
+    }
+
+    /// Whether somebody waits for a descriptor, and nobody is about to give up
+    /// theirs: an evicted connection drains within 20 ms, or takes long.
+    fn is_eviction_due(&mut self, error: &io::Error, listener: &TcpListener) -> bool {
+        const INTERVAL: Duration = Duration::from_millis(100);
+
+        let is_due = socket::is_out_of_descriptors(error)
+            && self.evicted_at.is_none_or(|at| at.elapsed() >= INTERVAL)
+            // Without descriptors an accept fails also when nobody waits.
+            && socket::is_awaited(listener);
+        if is_due {
+            self.evicted_at = Some(Instant::now());
+        }
+        is_due
     }
 
     /// Tells the operator, but not so often that peers could fill the log.

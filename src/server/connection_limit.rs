@@ -75,6 +75,15 @@ impl<O> ConnectionLimit<O> {
         })
     }
 
+    /// Evicts a connection, if one can be, for somebody who waits for its
+    /// descriptor. `evict` then has it drain.
+    pub(super) fn make_room(&self, evict: impl FnOnce(O)) {
+        let evicted = self.0.state().evict();
+        if let Some(owner) = evicted {
+            evict(owner);
+        }
+    }
+
     /// How many are open, those that drain among them.
     #[cfg(feature = "tokio")]
     pub(super) fn open(&self) -> usize {

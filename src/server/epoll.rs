@@ -56,13 +56,13 @@ pub(super) fn serve_from<E: Executor + Clone + Send + 'static>(
 
     // In turn: left to the kernel, they would all land on one loop.
     let mut turns = loops.iter().cycle();
-    let accepted = accept(listener, config, shutdown, ready, |stream| {
-        let permit =
-            limit.acquire(|owner: Owner| loops[owner.number as usize].evict(owner.token as usize));
-        match (permit, turns.next()) {
-            (Some(permit), Some(next)) => next.hand_over(stream, permit),
-            _ => refuser.refuse(stream, Reason::too_many(config)),
-        }
+    let evict = |owner: Owner| loops[owner.number as usize].evict(owner.token as usize);
+    let admit = |stream| match (limit.acquire(evict), turns.next()) {
+        (Some(permit), Some(next)) => next.hand_over(stream, permit),
+        _ => refuser.refuse(stream, Reason::too_many(config)),
+    };
+    let accepted = accept(listener, config, shutdown, ready, admit, || {
+        limit.make_room(evict)
     });
     // The loops end only when they are told, also if it never began.
     shutdown.trigger();

@@ -1,5 +1,5 @@
-//! What std's sockets leave out: keepalive, the backlog, and the lengths of
-//! their queues.
+//! What std's sockets leave out: keepalive, the backlog, and what is in their
+//! queues.
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
@@ -61,6 +61,18 @@ pub(super) fn unread_len(stream: &impl AsFd) -> usize {
     }
 }
 
+/// Whether a connection waits to be accepted. Elsewhere than on Linux it is
+/// always false.
+pub(super) fn is_awaited(listener: &TcpListener) -> bool {
+    #[cfg(target_os = "linux")]
+    return linux::is_awaited(listener);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = listener;
+        false
+    }
+}
+
 /// Lets more connections wait to be accepted than the 128 that std asks for:
 /// beyond them a peer's attempt is dropped, and it tries again a second later.
 ///
@@ -75,13 +87,13 @@ pub(super) fn deepen_backlog(listener: &TcpListener) -> io::Result<()> {
     }
 }
 
-/// std can neither ask for keepalive, nor for the lengths of a socket's queues,
-/// nor for a backlog, and the baseline's six packages can't either; calls to
+/// std can neither ask for keepalive, nor for what is in a socket's queues, nor
+/// for a backlog, and the baseline's six packages can't either; calls to
 /// the C library that std links already are less than a seventh package.
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "calls of foreign functions")]
 mod linux {
-    use std::ffi::{c_int, c_ulong, c_void};
+    use std::ffi::{c_int, c_short, c_ulong, c_void};
     use std::io;
     use std::net::{TcpListener, TcpStream};
     use std::os::fd::{AsFd, AsRawFd};
@@ -98,6 +110,8 @@ mod linux {
     const SIOCOUTQ: c_ulong = 0x5411;
     const SIOCINQ: c_ulong = 0x541b;
 
+    const POLLIN: c_short = 1;
+
     /// The kernel lowers it to its own limit, net.core.somaxconn.
     const BACKLOG: c_int = 4096;
 
@@ -113,6 +127,15 @@ mod linux {
         fn ioctl(descriptor: c_int, request: c_ulong, ...) -> c_int;
 
         fn listen(socket: c_int, backlog: c_int) -> c_int;
+
+        fn poll(first: *mut PollFd, count: c_ulong, timeout_ms: c_int) -> c_int;
+    }
+
+    #[repr(C)]
+    struct PollFd {
+        descriptor: c_int,
+        events: c_short,
+        found: c_short,
     }
 
     pub(super) fn enable_keepalive(stream: &TcpStream) -> io::Result<()> {
@@ -142,6 +165,17 @@ mod linux {
         // SAFETY: the descriptor is open while `listener` is borrowed; to
         // listen again on a listening socket only changes its backlog.
         to_result(unsafe { listen(listener.as_raw_fd(), BACKLOG) })
+    }
+
+    pub(super) fn is_awaited(listener: &TcpListener) -> bool {
+        let mut asked = PollFd {
+            descriptor: listener.as_raw_fd(),
+            events: POLLIN,
+            found: 0,
+        };
+        // SAFETY: the descriptor is open while `listener` is borrowed, and the
+        // kernel reads and writes the one element that it is told of.
+        unsafe { poll(&raw mut asked, 1, 0) > 0 }
     }
 
     fn to_result(status: c_int) -> io::Result<()> {

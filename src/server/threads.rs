@@ -45,9 +45,14 @@ pub(super) fn serve(
         move || admission.stop()
     });
 
-    let accepted = accept(listener, config, shutdown, ready, |stream| {
-        admission.admit(stream)
-    });
+    let accepted = accept(
+        listener,
+        config,
+        shutdown,
+        ready,
+        |stream| admission.admit(stream),
+        || admission.make_room(),
+    );
     admission.drain(DRAIN_MAX);
     // It has nothing left to wait for.
     let _ = queue_timeout.join();

@@ -69,7 +69,7 @@ pub(super) fn serve_from<E: Executor + Clone + Send + 'static>(
         let _ = stop.send(());
     });
 
-    let accepted = accept(listener, config, shutdown, ready, |stream| {
+    let admit = |stream| {
         let Some(permit) = limit.acquire(Waker::wake) else {
             return refuser.refuse(stream, Reason::too_many(config));
         };
@@ -86,6 +86,9 @@ pub(super) fn serve_from<E: Executor + Clone + Send + 'static>(
             let end = connection.serve(stream, stopped).await;
             log.end(&end);
         });
+    };
+    let accepted = accept(listener, config, shutdown, ready, admit, || {
+        limit.make_room(Waker::wake)
     });
     while limit.open() > 0 && shutdown.elapsed() < DRAIN_MAX {
         thread::sleep(DRAIN_INTERVAL);

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::garbage::Garbage;
+use crate::memory::reserve;
 use crate::protocol::{BadRequest, Encoder, Frame, KeyRef, LongFrame, Reply, Request};
 
 /// The most requests of one connection that are executed together. It bounds
@@ -118,9 +119,11 @@ impl Batch {
             let payload = frame.payload();
             // A key with escapes is made in two places, each of which would end
             // the process where there is no memory.
-            match Vec::<u8>::new().try_reserve_exact(2 * payload.len()) {
-                Ok(()) => self.push_payload(payload),
-                Err(_) => self.push_refusal((&BadRequest::NoMemory).into()),
+            let room = || Vec::<u8>::new().try_reserve_exact(2 * payload.len());
+            if reserve::is_held() && room().is_ok() {
+                self.push_payload(payload);
+            } else {
+                self.push_refusal((&BadRequest::NoMemory).into());
             }
         }
     }

@@ -12,6 +12,7 @@ use crate::harness::*;
 every_model![
     unfinished_frames_take_little_more_than_what_has_come,
     frames_beyond_memory_get_503_and_the_server_lives,
+    entries_beyond_memory_get_503_and_the_server_lives,
     long_frames_hold_up_neither_others_nor_the_stop,
     a_peer_that_asks_now_and_then_does_not_hold_up_the_stop,
 ];
@@ -106,6 +107,56 @@ fn frames_beyond_memory_get_503_and_the_server_lives(model: Model) {
     assert_eq!(other.get_text("k"), value, "afterwards");
     assert_eq!(other.status(RST), 200);
     assert_eq!(other.set("k", "2"), 200);
+}
+
+/// A6: entries of several lengths, from several peers at the same time, until
+/// each has been refused many.
+fn entries_beyond_memory_get_503_and_the_server_lives(model: Model) {
+    const VALUE_LENS: [usize; 4] = [3000, 3000, 800, 20_000];
+    const REFUSED: usize = 1000;
+
+    let flags = ["--model", model.name(), "--workers", "8"];
+    let server = Process::serve_under("-v 1000000", &flags);
+    let mut other = server.connect();
+    assert_eq!(other.set("k", "1"), 200);
+    let value = r#"{"status_code":200,"value":1}"#;
+    thread::scope(|scope| {
+        let filling = VALUE_LENS.map(|len| {
+            let peer = server.connect();
+            scope.spawn(move || fill(peer, len, REFUSED))
+        });
+        while !filling.iter().all(|it| it.is_finished()) {
+            assert_eq!(server.connect().get_text("k"), value, "in the meantime");
+        }
+    });
+    assert_eq!(other.get_text("k"), value, "afterwards");
+    assert_eq!(other.status(del("k")), 200);
+    assert_eq!(server.connect().status(RST), 200);
+    wait_until("there is memory again", || other.set("k", "2") == 200);
+}
+
+/// Sets keys of its own, many at a time, until so many are refused.
+fn fill(mut peer: Peer, value_len: usize, refused: usize) {
+    const DEPTH: usize = 32;
+
+    let name = peer.0.local_addr().expect("connected").port();
+    let value = format!("\"{}\"", "v".repeat(value_len));
+    let (mut next, mut count) = (0, 0);
+    while count < refused {
+        let mut requests = Vec::new();
+        for key in next..next + DEPTH {
+            requests.extend(framed(set(&format!("{name}-{key}"), &value)));
+        }
+        next += DEPTH;
+        peer.send(&requests);
+        for _ in 0..DEPTH {
+            match status_of(&peer.reply()) {
+                200 => {}
+                503 => count += 1,
+                status => panic!("{status}"),
+            }
+        }
+    }
 }
 
 /// Frames of 64 MiB, each of which takes a core longer to read than a peer

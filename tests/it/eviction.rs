@@ -17,6 +17,7 @@ every_model![
     without_eviction_silent_connections_keep_their_places,
     the_log_says_who_was_evicted,
     a_stop_does_not_wait_for_who_was_evicted,
+    silent_connections_give_their_descriptors_to_those_that_wait,
 ];
 
 /// How long a connection may be silent here.
@@ -210,4 +211,55 @@ fn a_stop_does_not_wait_for_who_was_evicted(model: Model) {
         assert!(status == 404 || status == 503, "{status}");
     }
     drop(silent);
+}
+
+/// Each that comes gets the descriptor of the one that has been silent longest,
+/// and nobody gives up one that nobody waits for.
+fn silent_connections_give_their_descriptors_to_those_that_wait(model: Model) {
+    /// So few that they also get a worker each.
+    const DESCRIPTORS: usize = 60;
+    const NEW: usize = 3;
+
+    let limit = format!("-n {DESCRIPTORS}");
+    let timeouts = ["--idle-eviction", "500ms", "--queue-timeout", "1m"];
+    let server = Process::serve_under(
+        &limit,
+        &[&["--model", model.name()][..], &timeouts].concat(),
+    );
+    let mut talks = server.connect();
+    let mut peers = Vec::new();
+    // Those that the server has no descriptor for are not answered.
+    let first_unserved = loop {
+        assert_served(&mut talks);
+        let mut peer = server.connect();
+        peer.send(&framed(get("absent")));
+        peer.0
+            .set_read_timeout(Some(SILENCE / 5))
+            .expect("a socket");
+        if peer.0.peek(&mut [0]).is_err() {
+            break peer;
+        }
+        peer.0.set_read_timeout(Some(TIMEOUT)).expect("a socket");
+        assert_eq!(status_of(&peer.reply()), 404);
+        peers.push(peer);
+    };
+    assert!(peers.len() < DESCRIPTORS);
+
+    let mut new = vec![first_unserved];
+    new.extend((1..NEW).map(|_| server.connect()));
+    for peer in &mut new[1..] {
+        peer.send(&framed(get("absent")));
+    }
+    for peer in &mut new {
+        peer.0.set_read_timeout(Some(TIMEOUT)).expect("a socket");
+        assert_eq!(status_of(&peer.reply()), 404);
+    }
+    for silent in &mut peers[..NEW] {
+        silent.assert_closed();
+    }
+    // Longer than it takes to evict more.
+    thread::sleep(SILENCE);
+    for peer in new.iter_mut().chain(&mut peers[NEW..]).chain([&mut talks]) {
+        assert_served(peer);
+    }
 }

@@ -96,6 +96,16 @@ impl Admission {
         }
     }
 
+    /// Evicts a connection, if one can be, for somebody who waits for its
+    /// descriptor.
+    pub(super) fn make_room(&self) {
+        let mut state = self.state();
+        // When all are interrupted, none is left to evict.
+        if !state.stopping {
+            state.evict_one();
+        }
+    }
+
     /// Interrupts the workers, so that every connection ends after what its peer
     /// has sent so far.
     pub(super) fn stop(&self) {
@@ -211,19 +221,27 @@ impl State {
     /// Evicts as many connections as others wait; when to try again, if there
     /// were too few.
     fn evict(&mut self) -> Option<Instant> {
+        while !self.stopping && self.leaving < self.waiting.len() {
+            if !self.evict_one() {
+                return self.evictor.next_scan();
+            }
+        }
+        None
+    }
+
+    /// Whether a connection could be evicted.
+    fn evict_one(&mut self) -> bool {
         let Self {
             served, evictor, ..
         } = self;
-        while !self.stopping && self.leaving < self.waiting.len() {
-            let all = || served.iter().map(|(id, served)| (*id, served.silence()));
-            let find = |id| served.get(&id).map(|served| served.silence());
-            let Some(id) = evictor.evict(all, find) else {
-                return evictor.next_scan();
-            };
-            self.leaving += 1;
-            served[&id].interrupt();
-        }
-        None
+        let all = || served.iter().map(|(id, served)| (*id, served.silence()));
+        let find = |id| served.get(&id).map(|served| served.silence());
+        let Some(id) = evictor.evict(all, find) else {
+            return false;
+        };
+        self.leaving += 1;
+        served[&id].interrupt();
+        true
     }
 }
 
