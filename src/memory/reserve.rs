@@ -44,7 +44,7 @@ struct Reserve {
     spared_len: usize,
 }
 
-/// Whether tables and long frames may take memory.
+/// Whether long frames may take memory.
 pub(crate) fn is_held() -> bool {
     IS_HELD.load(Ordering::Relaxed) || reserve().hold()
 }

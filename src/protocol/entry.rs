@@ -180,7 +180,7 @@ impl Entry {
     ///
     /// `offset + len` must be within the allocation, and behind the lengths.
     unsafe fn bytes(&self, offset: usize, len: u32) -> &[u8] {
-        // SAFETY: the caller stays within the bytes that `try_new` has written.
+        // SAFETY: the caller stays within the bytes that `allocate` has written.
         unsafe {
             let start = self.0.cast::<u8>().add(offset);
             slice::from_raw_parts(start.as_ptr(), len as usize)
@@ -238,7 +238,7 @@ impl Drop for Entry {
         if self.references().fetch_sub(1, Ordering::Release) == 1 {
             fence(Ordering::Acquire);
             let layout = self.lengths().layout();
-            // SAFETY: this was the last reference, and `try_new` allocated with
+            // SAFETY: this was the last reference, and `allocate` allocated with
             // the layout of the same lengths.
             unsafe { dealloc(self.0.as_ptr().cast(), layout) };
         }

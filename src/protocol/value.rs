@@ -10,20 +10,18 @@ use super::entry::{self, Entry};
 pub const VALUE_DEPTH_MAX: usize = 512;
 
 /// The name of an entry: any Unicode text but the empty one (R4).
-///
-/// It is an entry without a value, so that it can be looked up as it is.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Key(Entry);
+pub struct Key(Box<str>);
 
 impl Key {
     /// `None` when `text` is empty, which no key may be (R4).
     pub fn new(text: &str) -> Option<Self> {
-        (!text.is_empty()).then(|| Self(Entry::new(text, "")))
+        (!text.is_empty()).then(|| Self(text.into()))
     }
 
     /// The text of the key, with no escapes in it.
     pub fn as_str(&self) -> &str {
-        self.0.key()
+        &self.0
     }
 
     /// The key, to look up.
@@ -72,7 +70,7 @@ impl<'a> KeyRef<'a> {
 
     /// A key with a text of its own.
     pub fn to_key(&self) -> Key {
-        Key(Entry::new(self.text, ""))
+        Key(self.text.into())
     }
 }
 

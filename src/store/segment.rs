@@ -117,11 +117,9 @@ impl Segment {
     /// The place of this key's entry.
     fn find(&self, tag: u32, key: &str) -> Option<usize> {
         let first = self.first_of(tag);
-        let alike = self.slots[first..]
+        let index = self.slots[first..]
             .iter()
-            .take_while(|slot| slot.tag() == tag && !slot.is_vacant());
-        let index = alike
-            .into_iter()
+            .take_while(|slot| slot.tag() == tag && !slot.is_vacant())
             .position(|slot| slot.entry().key() == key)?;
         Some(first + index)
     }
@@ -147,11 +145,11 @@ impl Segment {
     /// Adds an entry whose key has none.
     fn insert(&mut self, tag: u32, entry: Entry) -> Result<(), TryReserveError> {
         let len = self.len as usize + 1;
-        let (mut place, mut vacant) = self.room_for(tag);
         if len * 8 > self.homes as usize * 7 {
             self.lay_out(homes_for(len))?;
-            (place, vacant) = self.room_for(tag);
-        } else if vacant == self.slots.len() {
+        }
+        let (mut place, mut vacant) = self.room_for(tag);
+        if vacant == self.slots.len() {
             self.lay_out(self.homes as usize)?;
             (place, vacant) = self.room_for(tag);
         }
