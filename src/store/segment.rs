@@ -16,8 +16,11 @@ use crate::protocol::Entry;
 /// there.
 const OVERHANG: usize = 4;
 
-/// The fewest homes that a segment has, if it has any.
-const HOMES_MIN: usize = 4;
+/// The fewest homes that a segment has, if it has any. With the overhang they
+/// take 128 bytes. What is shorter glibc joins with what is free around it only
+/// when it gives memory back; at the end of a thread's heap, that is too late,
+/// and the whole end is kept.
+const HOMES_MIN: usize = 12;
 
 /// A segment gives back room when fewer than one in so many homes have an
 /// entry.
