@@ -54,11 +54,6 @@ impl Location {
 }
 
 impl Segment {
-    /// The bytes that its slots take.
-    pub(super) fn bytes(&self) -> usize {
-        size_of_val(&*self.slots)
-    }
-
     /// Where its slots are now.
     pub(super) fn location(&self) -> Location {
         Location {

@@ -6,7 +6,7 @@
 
 use super::garbage::Garbage;
 use super::segment::{Location, Segment};
-use super::slot::TAG_BITS;
+use super::slot::{Slot, TAG_BITS};
 use crate::protocol::{BadRequest, Entry, KeyRef, Reply, Request};
 
 /// How many tables the stores divide the keys between, and how many segments
@@ -115,7 +115,8 @@ impl Table {
             len,
             entries_len,
         } = std::mem::take(self);
-        let slots_len: usize = segments.iter().map(Segment::bytes).sum();
+        // The vacant slots are too few to look for.
+        let slots_len = len * size_of::<Slot>();
         garbage.push_table(segments, len, entries_len + slots_len);
         Reply::Done
     }
