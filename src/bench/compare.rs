@@ -6,6 +6,8 @@ mod comparison;
 pub mod conformance;
 pub mod machine;
 pub(in crate::bench) mod models;
+pub mod pinning;
+pub mod plan;
 mod runner;
 pub mod scenario;
 pub mod summary;
@@ -14,23 +16,25 @@ pub mod target;
 use std::sync::atomic::AtomicBool;
 use std::time::SystemTime;
 
+use super::pin::pinned;
 use conformance::Conformance;
 use machine::Machine;
+use pinning::Pinning;
+use plan::Plan;
 use runner::Runner;
-use scenario::Plan;
-use target::{Target, echo_name};
+use target::{Origin, Target, echo_name};
 
-pub use comparison::{Compared, Comparison, Note, Pinning, Point, Status};
+pub use comparison::{Compared, Comparison, Note, Point, Status};
 
 /// Compares the targets. `stop` ends it early, with what is done so far; `status` is told
-/// before each step.
+/// before each step. Fails with a sentence when the generator can't have its CPUs.
 pub fn run(
     targets: &[Target],
     plan: &Plan,
     pinning: &Pinning,
     stop: &AtomicBool,
-    status: &mut dyn FnMut(Status<'_>),
-) -> Comparison {
+    status: &mut (dyn FnMut(Status<'_>) + Send),
+) -> Result<Comparison, String> {
     let index_of = |echo| {
         let name = echo_name(echo);
         targets.iter().position(|target| target.name == name)
@@ -40,6 +44,7 @@ pub fn run(
         model: target.model,
         protocol: target.protocol,
         command: target.shown(),
+        was_running: matches!(target.origin, Origin::Running(_)),
         version: target.version.clone(),
         floor: target.floor.and_then(index_of),
         conformance: Conformance::NotApplicable,
@@ -57,5 +62,8 @@ pub fn run(
         notes: Vec::new(),
         interrupted: false,
     };
-    Runner::new(targets, comparison, stop).run(status)
+    // What the runner starts inherits the CPUs: threads, and servers that get others.
+    pinned(pinning.generator(), || {
+        Runner::new(targets, comparison, stop).run(status)
+    })
 }

@@ -16,7 +16,6 @@ mod fill;
 mod idle;
 mod limits;
 mod load;
-mod pin;
 mod reply;
 mod run;
 mod timer;
@@ -46,7 +45,6 @@ pub(super) use attackers::{attack, prepare};
 pub(super) use idle::{Idle, newcomer};
 pub use limits::REPLY_TIMEOUT;
 pub use load::{CONNECTIONS_MAX, LATE_AFTER, Length, Load, PIPELINE_MAX};
-pub(super) use pin::pin;
 
 /// What can be told while it runs.
 pub enum Progress<'a> {
@@ -120,7 +118,7 @@ impl Run<'_> {
                 starts.push(start);
                 let (ready, done) = (ready.clone(), done.clone());
                 drivers.push(scope.spawn(move || {
-                    let driver = pin(&self.load.cpus).and_then(|()| Driver::connect(self, index));
+                    let driver = Driver::connect(self, index);
                     let (driver, told) = match driver {
                         Ok(driver) => {
                             let connected = driver.connected();
@@ -309,7 +307,6 @@ mod tests {
                 fill: false,
                 verify: false,
                 server_pid: None,
-                cpus: Vec::new(),
             };
             let run = Run {
                 load: &load,

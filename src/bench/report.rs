@@ -22,7 +22,9 @@ pub fn text(comparison: &Comparison) -> String {
         aligned(attacks::HEADER, attacks::table(comparison)),
     ];
     let mut parts: Vec<_> = tables.into_iter().flatten().collect();
-    parts.push(sentences(comparison).join("\n"));
+    let mut sentences = sentences(comparison);
+    sentences.push(words::cores(comparison));
+    parts.push(sentences.join("\n"));
     parts.join("\n\n")
 }
 

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use super::generator::pin;
+use super::pin::pinned;
 use crate::child::port::{free_port, require_port, with_port};
 use crate::child::usage::rss_bytes;
 use crate::child::{Child, Launch, StartError};
@@ -39,6 +39,12 @@ impl CommandLine {
     /// Words that need no splitting.
     pub(super) fn of_words<S: Into<String>>(words: impl IntoIterator<Item = S>) -> Self {
         Self(words.into_iter().map(Into::into).collect())
+    }
+
+    /// The same words after a program's name, which is not split.
+    pub(super) fn of_program(mut self, program: &str) -> Self {
+        self.0.insert(0, program.to_owned());
+        self
     }
 
     /// As it is shown: the program without its folder.
@@ -145,10 +151,7 @@ impl Server {
         command.args(&words[1..]);
         let launch = Launch::new(command).map_err(failed)?;
         // A process inherits the CPUs of the thread that starts it.
-        let started = thread::scope(|scope| {
-            let pinned = scope.spawn(|| pin(&budget.cpus).map(|()| launch.start()));
-            pinned.join().expect("starting does not panic")
-        });
+        let started = pinned(&budget.cpus, || launch.start());
         let mut server = Self {
             child: started.map_err(StartError::Failed)?.map_err(failed)?,
             address: (Ipv4Addr::LOCALHOST, port).into(),

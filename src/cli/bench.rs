@@ -251,7 +251,6 @@ impl Bench {
             fill: self.load,
             verify: self.verify,
             server_pid: self.pid.or(server.map(Server::pid)),
-            cpus: Vec::new(),
         }
     }
 }

@@ -8,9 +8,11 @@ use std::time::Duration;
 use argh::FromArgs;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use speicher::bench::compare::conformance::Conformance;
-use speicher::bench::compare::scenario::{Extent, Plan, Scenario};
+use speicher::bench::compare::pinning::Pinning;
+use speicher::bench::compare::plan::{Extent, Plan};
+use speicher::bench::compare::scenario::Scenario;
 use speicher::bench::compare::target::Target;
-use speicher::bench::compare::{self, Comparison, Pinning, Status};
+use speicher::bench::compare::{self, Comparison, Status};
 use speicher::bench::{generator, report};
 
 use super::bench::cannot_write;
@@ -32,11 +34,12 @@ use super::signals::stop_flag;
             memcached where they are installed. Ratios are to the first target. A target is\n\
             NAME=PROTOCOL:COMMAND, where the command says {{port}} and may say {{connections}}\n\
             and {{cores}}; NAME=PROTOCOL@HOST:PORT for one that runs, which is filled with\n\
-            keys; or one of threads, tokio, epoll, echo-threads, echo-epoll, redis and\n\
-            memcached. A load ends 10 s after its time at the latest, to set N keys may take 10 s\n\
-            and 1 s for each 1,000 keys and each MiB of values, to check that a target is right\n\
-            1 min; one that fails three times is not asked any more. docs/benchmarking.md\n\
-            says what is measured, and how to read it.",
+            keys; or one of threads, tokio, epoll, echo-threads, echo-epoll, redis,\n\
+            memcached, valkey and pogocache, the last four also as their programs, as in\n\
+            ./valkey-server. A load ends 10 s after its time at the latest, to set N keys may\n\
+            take 10 s and 1 s for each 1,000 keys and each MiB of values, to check that a\n\
+            target is right 1 min; one that fails three times is not asked any more.\n\
+            docs/benchmarking.md says what is measured, and how to read it.",
     error_code(0, "compared"),
     error_code(
         1,
@@ -64,8 +67,9 @@ pub(crate) struct Compare {
     #[argh(switch)]
     full: bool,
 
-    /// scenarios in place of all: request, pipelined, many, large, idle,
-    /// latency, memory, growth or attack, with commas between
+    /// scenarios in place of all: request, pipelined, writes, zipf, cold,
+    /// many, large, idle, latency, memory, growth or attack, with commas
+    /// between
     #[argh(option, from_str_fn(parse_scenarios))]
     scenarios: Option<Scenarios>,
 
@@ -73,13 +77,13 @@ pub(crate) struct Compare {
     #[argh(option, from_str_fn(parse_rounds))]
     rounds: Option<usize>,
 
-    /// threads of the generator (as many as there are cores, at most 8; with
-    /// --pin, as many as it has CPUs)
+    /// threads of the generator (as many as it has CPUs, at most 8)
     #[argh(option, from_str_fn(super::bench::options::parse_threads))]
     threads: Option<usize>,
 
-    /// CPUs of the servers and of the generator, as in 0,1:2,3 (all share all)
-    #[argh(option, default = "Pinning::default()", from_str_fn(parse_pinning))]
+    /// CPUs of the servers and of the generator, as in 0,1:2,3; or none, and
+    /// they share all (half of them each)
+    #[argh(option, default = "Pinning::halved()", from_str_fn(parse_pinning))]
     pin: Pinning,
 
     /// what random choices start from (1)
@@ -124,7 +128,7 @@ impl Compare {
         }
         let comparison = compare::run(&targets, &plan, &self.pin, &stop, &mut |status| {
             display.tell(&status);
-        });
+        })?;
         display.clear();
         // First: a file that can't be written does not take it away.
         show(&report::text(&comparison));
@@ -183,10 +187,7 @@ impl Compare {
         let plan = Plan::new(extent, scenarios, self.seed);
         Plan {
             rounds: self.rounds.unwrap_or(plan.rounds),
-            threads: self.threads.unwrap_or(match self.pin.generator.len() {
-                0 => plan.threads,
-                cpus => cpus,
-            }),
+            threads: self.threads.unwrap_or_else(|| self.pin.threads()),
             ..plan
         }
     }
@@ -294,17 +295,21 @@ fn parse_rounds(text: &str) -> Result<usize, String> {
 }
 
 fn parse_pinning(text: &str) -> Result<Pinning, String> {
+    if text == "none" {
+        return Ok(Pinning::default());
+    }
     let wrong = || {
         format!(
-            "{text:?} names no CPUs; write those of the servers and of the generator, as in 0,1:2,3"
+            "{text:?} names no CPUs; write those of the servers and of the generator, as in \
+             0,1:2,3, or none"
         )
     };
     let list = |text: &str| -> Option<Vec<usize>> {
         text.split(',').map(|cpu| cpu.parse().ok()).collect()
     };
     let (servers, generator) = text.split_once(':').ok_or_else(wrong)?;
-    Ok(Pinning {
-        servers: list(servers).ok_or_else(wrong)?,
-        generator: list(generator).ok_or_else(wrong)?,
-    })
+    Pinning::new(
+        list(servers).ok_or_else(wrong)?,
+        list(generator).ok_or_else(wrong)?,
+    )
 }

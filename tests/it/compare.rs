@@ -1,18 +1,21 @@
 //! `speicher compare`: what it reports, and what it leaves behind.
 
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use speicher::bench::compare::attack::{Attack, Strength};
 use speicher::bench::compare::attack_rows::rows;
-use speicher::bench::compare::scenario::{Extent, Plan, Scenario};
+use speicher::bench::compare::plan::{Extent, Plan};
+use speicher::bench::compare::scenario::Scenario;
 use speicher::bench::compare::target::Target;
-use speicher::bench::compare::{self, Pinning};
+use speicher::bench::compare::{self, pinning::Pinning};
+use speicher::bench::protocol::Protocol;
 use speicher::bench::report;
 use speicher::server::Model;
 
@@ -186,6 +189,7 @@ fn every_attack_is_reported_and_the_server_answers_after_it() {
     };
     let (pinning, stop) = (Pinning::default(), AtomicBool::new(false));
     let comparison = compare::run(&[target], &plan, &pinning, &stop, &mut |_| ());
+    let comparison = comparison.expect("nothing is pinned");
     let text = report::text(&comparison);
     let rows = rows(&comparison);
     let attacks: Vec<_> = rows.iter().map(|row| row.attack).collect();
@@ -226,9 +230,127 @@ fn one_target_is_enough_for_attacks_and_an_echo_is_left_out() {
     let stdout = String::from_utf8(output.stdout).expect("UTF-8");
     assert_eq!(output.status.code(), Some(0), "{stdout}");
     assert_eq!(
-        stdout.trim_end(),
-        "echo-epoll: an echo holds nothing, so it is not attacked."
+        stdout.lines().next(),
+        Some("echo-epoll: an echo holds nothing, so it is not attacked.")
     );
+}
+
+/// The servers' half of the cores is what a server sees, and the report says who had which.
+#[test]
+fn servers_and_the_generator_have_cores_of_their_own_unless_they_are_told_to_share() {
+    let (seen, json) = (file("cores.txt"), file("cores.json"));
+    let program = env!("CARGO_BIN_EXE_speicher");
+    let wrapped = format!(
+        "one=speicher:sh -c 'nproc > \"$1\"; exec \"$0\" serve --port {{port}}' {program} {}",
+        seen.display()
+    );
+    let compare = |more: &[&str]| {
+        let output = speicher()
+            .args(["compare", "--only", "--rounds", "1"])
+            .args(["--scenarios", "request", "--target", &wrapped])
+            .args(["--target", "echo-threads", "--json"])
+            .arg(&json)
+            .args(more)
+            .output()
+            .expect("the program is there");
+        let stdout = String::from_utf8(output.stdout).expect("UTF-8");
+        assert_eq!(output.status.code(), Some(0), "{stdout}");
+        let text = fs::read_to_string(&json).expect("it is written");
+        let report: Value = serde_json::from_str(&text).expect("JSON");
+        let cores = report["cores"].as_str().expect("a sentence").to_owned();
+        assert!(stdout.contains(&cores), "{cores}: {stdout}");
+        let seen: usize = fs::read_to_string(&seen)
+            .ok()
+            .and_then(|text| text.trim().parse().ok())
+            .expect("a number");
+        (report["comparison"].clone(), cores, seen)
+    };
+    let count = |list: &Value| list.as_array().expect("a list").len();
+
+    let (shared, cores, all) = compare(&["--pin", "none"]);
+    assert_eq!(count(&shared["pinning"]["servers"]), 0);
+    assert!(cores.contains("shared"), "{cores}");
+    let (halved, cores, half) = compare(&[]);
+    let (servers, generator) = (
+        count(&halved["pinning"]["servers"]),
+        count(&halved["pinning"]["generator"]),
+    );
+    match all {
+        1 => assert_eq!((servers, generator, half), (0, 0, 1)),
+        _ => {
+            assert_eq!((servers, generator), (all / 2, all - all / 2));
+            assert_eq!(half, servers, "cores that the server sees");
+            assert_eq!(halved["plan"]["threads"], generator.min(8));
+            assert!(cores.starts_with("Servers ran on core"), "{cores}");
+        }
+    }
+}
+
+/// Nobody can pin what was started by somebody else.
+#[test]
+fn a_report_says_that_a_running_target_is_not_pinned() {
+    let server = Server::start(Model::default());
+    let output = speicher()
+        .args(["compare", "--only", "--rounds", "1", "--scenarios"])
+        .args(["request", "--target", "echo-threads", "--target"])
+        .arg(format!("theirs=speicher@{}", server.address))
+        .output()
+        .expect("the program is there");
+    let stdout = String::from_utf8(output.stdout).expect("UTF-8");
+    assert_eq!(output.status.code(), Some(0), "{stdout}");
+    let said = "but theirs, which ran before and can't be pinned";
+    assert!(
+        stdout.contains(said) || stdout.contains("none was pinned"),
+        "{stdout}"
+    );
+}
+
+/// A server of somebody else is started as its kind has to be, from wherever its program is.
+#[test]
+fn known_servers_are_recognised_by_their_programs() {
+    for (program, protocol, arguments) in [
+        ("redis-server", Protocol::Resp, "--save ''"),
+        ("memcached", Protocol::Memcached, "-t {cores}"),
+        ("valkey-server", Protocol::Resp, "--io-threads {cores}"),
+        ("pogocache", Protocol::Resp, "--threads {cores}"),
+    ] {
+        let path = file(program);
+        fs::write(&path, "#!/bin/sh\necho \"version 7 of $0\"\n").expect("it is written");
+        let executable = Permissions::from_mode(0o755);
+        fs::set_permissions(&path, executable).expect("it is there");
+        let path = path.to_str().expect("UTF-8");
+        let target = Target::parse(path).expect(program);
+        assert_eq!(target.protocol, protocol, "{program}");
+        assert_eq!(target.version, Some(format!("version 7 of {path}")));
+        let shown = target.shown();
+        assert!(shown.starts_with(program), "without its folder: {shown}");
+        assert!(shown.contains("{port}") && shown.contains("{connections}"));
+        assert!(shown.contains(arguments), "{shown}");
+    }
+    let error = Target::parse("nowhere/pogocache").expect_err("there is none");
+    assert!(error.contains("is not installed"), "{error}");
+}
+
+/// The loads of a quick plan, by scenario.
+#[test]
+fn some_scenarios_differ_from_pipelined_in_one_thing() {
+    let step = |scenario| {
+        let plan = Plan::new(Extent::Quick, &[scenario], 1);
+        let groups = serde_json::to_value(plan.groups).expect("JSON");
+        let mut step = groups[0][0].clone();
+        step["scenario"] = Value::Null;
+        step
+    };
+    let pipelined = step(Scenario::Pipelined);
+    for (scenario, differs, value) in [
+        (Scenario::Writes, "get_percent", json!(50)),
+        (Scenario::Zipf, "distribution", json!("zipf")),
+        (Scenario::Cold, "keys", json!(4_000_000)),
+    ] {
+        let mut expected = pipelined.clone();
+        expected[differs] = value;
+        assert_eq!(step(scenario), expected, "{scenario:?}");
+    }
 }
 
 /// A target that dies in the middle does not end the comparison.
@@ -288,6 +410,7 @@ fn mistakes_with_targets_get_a_sentence() {
         (&["--target", "threads"], "another name"),
         (&["--scenarios", "fast"], "request, pipelined"),
         (&["--pin", "0"], "as in 0,1:2,3"),
+        (&["--pin", "0:9999"], "there is no CPU 9999"),
         (&["--quick", "--full"], "either"),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_speicher"))

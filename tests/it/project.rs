@@ -143,6 +143,30 @@ fn every_model_is_in_the_help_and_the_readme() {
     }
 }
 
+/// What is written by hand names every scenario too.
+#[test]
+#[cfg(feature = "bench")]
+fn every_scenario_is_in_the_help_and_the_documents() {
+    use speicher::bench::compare::scenario::Scenario;
+
+    let mut names = Scenario::ALL.map(Scenario::name).to_vec();
+    names.dedup();
+    let output = speicher().args(["compare", "--help"]).output();
+    let help = String::from_utf8(output.expect("the program is there").stdout).expect("UTF-8");
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    let (last, others) = names.split_last().expect("there are some");
+    let listed = format!("{} or {last}", others.join(", "));
+    assert!(help.contains(&listed), "{listed}");
+    let document = read("docs/benchmarking.md");
+    for name in names {
+        let row = format!("\n| `{name}` |");
+        assert!(
+            document.contains(&row),
+            "the table of scenarios has no {name}"
+        );
+    }
+}
+
 /// The build without features has the six packages of the baseline and serde.
 #[test]
 fn the_baseline_depends_on_six_packages_and_serde() {

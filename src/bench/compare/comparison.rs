@@ -7,19 +7,12 @@ use serde::Serialize;
 use super::attack::Attacked;
 use super::conformance::Conformance;
 use super::machine::Machine;
-use super::scenario::{Plan, Scenario};
+use super::pinning::Pinning;
+use super::plan::Plan;
+use super::scenario::Scenario;
 use crate::bench::measurement::Measurement;
 use crate::bench::protocol::Protocol;
 use crate::server::Model;
-
-/// Which CPUs servers and the generator may use; any, where a list is empty.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct Pinning {
-    /// Those of the servers.
-    pub servers: Vec<usize>,
-    /// Those of the generator.
-    pub generator: Vec<usize>,
-}
 
 /// All that a comparison found.
 #[derive(Clone, Debug, Serialize)]
@@ -34,7 +27,7 @@ pub struct Comparison {
     pub machine: Machine,
     /// What was to be done.
     pub plan: Plan,
-    /// Which CPUs were used.
+    /// Which CPUs servers and the generator kept to.
     pub pinning: Pinning,
     /// What was compared, in this order; ratios are to the first.
     pub targets: Vec<Compared>,
@@ -61,6 +54,8 @@ pub struct Compared {
     pub protocol: Protocol,
     /// How it was started, or where it ran.
     pub command: String,
+    /// Whether it ran before, so that nobody could pin it.
+    pub was_running: bool,
     /// What its program says of its version.
     pub version: Option<String>,
     /// The index of the echo that moves bytes in the same way.

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use super::comparison::{Comparison, Note, Point, Status};
 use super::conformance::{self, Conformance};
-use super::scenario::{Scenario, Step};
+use super::plan::Step;
+use super::scenario::Scenario;
 use super::target::{Origin, Target};
 use crate::bench::generator::{self, Idle, Length, Load};
 use crate::bench::measurement::Measurement;
@@ -155,7 +156,7 @@ impl<'a> Runner<'a> {
     fn budget(&self, target: &Target, connections: usize) -> Budget {
         Budget {
             connections: connections.max(CONNECTIONS_MIN).min(target.connections_max),
-            cpus: self.comparison.pinning.servers.clone(),
+            cpus: self.comparison.pinning.servers().to_vec(),
         }
     }
 
@@ -285,9 +286,10 @@ impl<'a> Runner<'a> {
             protocol: self.targets[index].protocol,
             workload: Workload {
                 keys: step.keys,
+                distribution: step.distribution,
                 value_sizes: ValueSizes::one(step.value_size),
+                get_percent: step.get_percent,
                 seed: plan.seed,
-                ..Workload::default()
             },
             connections: step.connections,
             pipeline: step.pipeline,
@@ -300,7 +302,6 @@ impl<'a> Runner<'a> {
             fill: false,
             verify: false,
             server_pid: pid,
-            cpus: self.comparison.pinning.generator.clone(),
         }
     }
 

@@ -216,9 +216,10 @@ mod tests {
     use std::sync::atomic::AtomicBool;
 
     use super::*;
-    use crate::bench::compare::scenario::{Extent, Plan};
+    use crate::bench::compare::pinning::Pinning;
+    use crate::bench::compare::plan::{Extent, Plan};
+    use crate::bench::compare::run;
     use crate::bench::compare::target::Target;
-    use crate::bench::compare::{Pinning, run};
     use crate::bench::measurement::Tally;
     use crate::bench::process::ServerUse;
 
@@ -230,7 +231,8 @@ mod tests {
         let plan = Plan::new(Extent::Quick, &[Scenario::Request], 1);
         let stopped = AtomicBool::new(true);
         let targets = targets.expect("targets");
-        let mut comparison = run(&targets, &plan, &Pinning::default(), &stopped, &mut |_| ());
+        let comparison = run(&targets, &plan, &Pinning::default(), &stopped, &mut |_| ());
+        let mut comparison = comparison.expect("nothing is pinned");
         let points = cpu_us.into_iter().enumerate().map(|(target, cpu_us)| {
             let server = ServerUse {
                 cpu_seconds: 0.0,

@@ -39,8 +39,50 @@ pub enum Origin {
     Running(SocketAddr),
 }
 
-/// Targets that are compared where they are installed.
-const INSTALLED: [&str; 2] = ["redis", "memcached"];
+/// A server of somebody else that is known by its name or its program's.
+struct Peer {
+    name: &'static str,
+    program: &'static str,
+    protocol: Protocol,
+    /// So that it keeps nothing on a disk, and uses the cores that it is given.
+    arguments: &'static str,
+    /// Whether it is compared unless somebody says otherwise, where it is installed.
+    by_default: bool,
+}
+
+const PEERS: [Peer; 4] = [
+    Peer {
+        name: "redis",
+        program: "redis-server",
+        protocol: Protocol::Resp,
+        arguments: "--port {port} --save '' --appendonly no --maxclients {connections}",
+        by_default: true,
+    },
+    Peer {
+        name: "memcached",
+        program: "memcached",
+        protocol: Protocol::Memcached,
+        // `-u` is heeded by root alone, who may not run it otherwise.
+        arguments: "-l 127.0.0.1 -p {port} -U 0 -u nobody -t {cores} -c {connections} -m 4096 -I 4m",
+        by_default: true,
+    },
+    Peer {
+        name: "valkey",
+        program: "valkey-server",
+        protocol: Protocol::Resp,
+        arguments: "--port {port} --save '' --appendonly no --maxclients {connections} \
+                    --io-threads {cores}",
+        by_default: false,
+    },
+    Peer {
+        name: "pogocache",
+        program: "pogocache",
+        protocol: Protocol::Resp,
+        // It persists nothing unless it is told to.
+        arguments: "-h 127.0.0.1 -p {port} --threads {cores} --maxconns {connections}",
+        by_default: false,
+    },
+];
 
 /// The name of the target that is this echo.
 pub(super) fn echo_name(echo: EchoModel) -> String {
@@ -56,18 +98,18 @@ impl Target {
         let echoes = EchoModel::ALL.into_iter().map(Self::of_echo);
         let mut targets: Vec<_> = models.map(Self::of_model).chain(echoes).collect();
         let mut absent = Vec::new();
-        for name in INSTALLED {
-            match Self::built_in(name) {
-                Some(Ok(target)) => targets.push(target),
-                Some(Err(sentence)) => absent.push(sentence),
-                None => {}
+        for peer in PEERS.iter().filter(|peer| peer.by_default) {
+            match Self::of_peer(peer, peer.program) {
+                Ok(target) => targets.push(target),
+                Err(sentence) => absent.push(sentence),
             }
         }
         (targets, absent)
     }
 
-    /// Reads an argument of `--target`: the name of one that is built in,
-    /// `name=protocol:command with {port}`, or `name=protocol@host:port`.
+    /// Reads an argument of `--target`: the name of one that is built in, or the program of a
+    /// known server, with or without its folder; `name=protocol:command with {port}`; or
+    /// `name=protocol@host:port`.
     pub fn parse(text: &str) -> Result<Self, String> {
         let Some((name, rest)) = text.split_once('=') else {
             return Self::built_in(text).unwrap_or_else(|| {
@@ -118,8 +160,8 @@ impl Target {
     fn built_in_names() -> Vec<String> {
         let models = Model::ALL.map(|model| model.name().to_owned());
         let echoes = EchoModel::ALL.map(echo_name);
-        let installed = INSTALLED.map(str::to_owned);
-        models.into_iter().chain(echoes).chain(installed).collect()
+        let peers = PEERS.map(|peer| peer.name.to_owned());
+        models.into_iter().chain(echoes).chain(peers).collect()
     }
 
     fn built_in(name: &str) -> Option<Result<Self, String>> {
@@ -127,22 +169,17 @@ impl Target {
         if let Some(echo) = echoes.find(|echo| echo_name(*echo) == name) {
             return Some(Ok(Self::of_echo(echo)));
         }
-        match name {
-            "redis" => Some(Self::installed(
-                name,
-                Protocol::Resp,
-                "redis-server",
-                "--port {port} --save '' --appendonly no --maxclients {connections}",
-            )),
-            "memcached" => Some(Self::installed(
-                name,
-                Protocol::Memcached,
-                "memcached",
-                // `-u` is heeded by root alone, who may not run it otherwise.
-                "-l 127.0.0.1 -p {port} -U 0 -u nobody -t {cores} -c {connections} -m 4096 -I 4m",
-            )),
-            _ => name.parse().ok().map(|model| Ok(Self::of_model(model))),
+        let program = Path::new(name).file_name()?.to_str()?;
+        let is_named = |peer: &&Peer| peer.name == name || peer.program == program;
+        if let Some(peer) = PEERS.iter().find(is_named) {
+            let program = if peer.name == name {
+                peer.program
+            } else {
+                name
+            };
+            return Some(Self::of_peer(peer, program));
         }
+        name.parse().ok().map(|model| Ok(Self::of_model(model)))
     }
 
     fn of_model(model: Model) -> Self {
@@ -183,26 +220,28 @@ impl Target {
         }
     }
 
-    fn installed(
-        name: &str,
-        protocol: Protocol,
-        program: &str,
-        arguments: &str,
-    ) -> Result<Self, String> {
+    /// The peer as this program, which is on the path or has its folder before it.
+    fn of_peer(peer: &Peer, program: &str) -> Result<Self, String> {
+        let Peer { name, .. } = peer;
         let absent = || format!("{program} is not installed, so {name} is not compared");
-        let path = on_the_path(program).ok_or_else(absent)?;
-        let command = CommandLine::parse(&format!("{program} {arguments}"))?;
+        let path = found(program).ok_or_else(absent)?;
         let output = Command::new(path).arg("--version").output();
         let version = output.map_err(|_| absent())?.stdout;
         let version = String::from_utf8_lossy(&version);
+        let arguments = CommandLine::parse(peer.arguments)?;
+        let command = arguments.of_program(program);
         Ok(Self {
             version: version.lines().next().map(str::to_owned),
-            ..Self::new(name, protocol, Origin::Command(command))
+            ..Self::new(name, peer.protocol, Origin::Command(command))
         })
     }
 }
 
-fn on_the_path(program: &str) -> Option<PathBuf> {
+/// The program's file; of one without a folder, the first on the path.
+fn found(program: &str) -> Option<PathBuf> {
+    if program.contains('/') {
+        return Some(PathBuf::from(program)).filter(|file| file.is_file());
+    }
     let path = std::env::var_os("PATH")?;
     let mut files = std::env::split_paths(&path).map(|folder| folder.join(program));
     files.find(|file| Path::is_file(file))

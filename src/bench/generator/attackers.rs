@@ -18,7 +18,6 @@ use super::assault::{Assault, Manner, Spent, TICK};
 use super::blocking::Blocking;
 use super::limits::{LOOK_INTERVAL, REPLY_TIMEOUT};
 use super::load::Load;
-use super::pin::pin;
 use crate::bench::process::ThreadUse;
 use crate::bench::protocol::Message;
 use attacker::{Attacker, Next};
@@ -56,7 +55,6 @@ pub(in crate::bench) fn attack(
     assault: &Assault,
     stop: &AtomicBool,
 ) -> Result<Spent, String> {
-    pin(&load.cpus)?;
     let failed = |error: std::io::Error| format!("can't wait for sockets: {error}");
     let (before, begun) = (ThreadUse::now(), Instant::now());
     let mut attackers = Attackers {

@@ -176,7 +176,6 @@ mod tests {
             fill: false,
             verify: wants_values,
             server_pid: None,
-            cpus: Vec::new(),
         };
         Decoder::new(&load, wants_values)
     }

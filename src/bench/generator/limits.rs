@@ -102,7 +102,6 @@ mod tests {
             fill: false,
             verify: false,
             server_pid: None,
-            cpus: Vec::new(),
         }
     }
 

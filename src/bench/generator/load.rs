@@ -46,8 +46,6 @@ pub struct Load {
     pub verify: bool,
     /// The server's process, to count what it uses.
     pub server_pid: Option<u32>,
-    /// The CPUs that the generator's threads run on; any, if there are none.
-    pub cpus: Vec<usize>,
 }
 
 /// How much is measured.

@@ -13,7 +13,8 @@ use super::words;
 use crate::bench::compare::Comparison;
 use crate::bench::compare::conformance::Conformance;
 use crate::bench::compare::models::{PROTOCOL_AND_STORE, Profile, own_costs};
-use crate::bench::compare::scenario::{ATTACK_ROUNDS_MAX, GROWTH_ROUNDS_MAX, Scenario};
+use crate::bench::compare::plan::{ATTACK_ROUNDS_MAX, GROWTH_ROUNDS_MAX};
+use crate::bench::compare::scenario::Scenario;
 use crate::bench::compare::summary::{Cell, cells, cpu_split};
 use crate::bench::figures;
 
@@ -72,18 +73,6 @@ fn how_to_read(comparison: &Comparison) -> Markup {
         let mut steps = plan.groups.iter().flatten();
         steps.any(|step| step.scenario.name() == scenario.name())
     };
-    let budget = match (
-        comparison.pinning.servers.len(),
-        comparison.pinning.generator.len(),
-    ) {
-        (0, 0) => format!(
-            "Every server and the generator share the machine's {} cores; none is pinned.",
-            comparison.machine.cores
-        ),
-        (servers, generator) => format!(
-            "Every server has {servers} cores of its own, the generator {generator} others."
-        ),
-    };
     html! {
         p {
             "The same requests went to each server in turn, in " (plan.rounds)
@@ -93,8 +82,8 @@ fn how_to_read(comparison: &Comparison) -> Markup {
             ] {
                 @if has(scenario) { ", those of " (scenario.name()) " in " (plan.rounds.min(rounds_max)) }
             }
-            ", with a fresh server each time. " (budget) " "
-            "80 % of the requests are GETs; keys are chosen evenly. A figure is the median over rounds; its "
+            ", with a fresh server each time. " (words::cores(comparison)) " "
+            "80 % of the requests are GETs and keys are chosen evenly, unless the scenario says otherwise. A figure is the median over rounds; its "
             "interval holds the true median in 19 of 20 comparisons. Where the interval of a ratio reaches "
             "within 2 % of 1, the rounds show no difference. "
             "An echo returns bytes unread: it is what the kernel allows for a way of moving bytes. "
@@ -123,7 +112,7 @@ fn plots(comparison: &Comparison, cells: &[Cell]) -> Markup {
     };
     html! {
         @for (heading, scenarios) in [
-            ("Throughput", &[Scenario::Request, Scenario::Pipelined, Scenario::Many, Scenario::Large][..]),
+            ("Throughput", &Scenario::THROUGHPUT[..]),
             ("Memory", &[Scenario::MemoryConnections, Scenario::MemoryEntries]),
         ] {
             @if scenarios.iter().any(|scenario| !of(*scenario).is_empty()) {

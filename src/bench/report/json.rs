@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::words::sentences;
+use super::words::{cores, sentences};
 use crate::bench::compare::Comparison;
 use crate::bench::compare::attack_rows::rows;
 use crate::bench::compare::scenario::Scenario;
@@ -15,6 +15,7 @@ pub fn json(comparison: &Comparison) -> String {
     let report = json!({
         "comparison": comparison,
         "summary": sentences(comparison),
+        "cores": cores(comparison),
         "cells": cells,
         "cpu_split_request": split,
         "attacks": rows(comparison),

@@ -21,12 +21,7 @@ pub fn sentences(comparison: &Comparison) -> Vec<String> {
         sentences.push("It was ended early: this is what was done so far.".to_owned());
     }
     sentences.extend(wrong_targets(comparison));
-    for scenario in [
-        Scenario::Request,
-        Scenario::Pipelined,
-        Scenario::Many,
-        Scenario::Large,
-    ] {
+    for scenario in Scenario::THROUGHPUT {
         sentences.extend(verdicts(comparison, &cells, scenario));
     }
     sentences.extend(floors(comparison, &cells));
@@ -41,6 +36,43 @@ pub fn sentences(comparison: &Comparison) -> Vec<String> {
         rounds => format!("{} (in {rounds} rounds).", note.sentence),
     }));
     sentences
+}
+
+/// How the cores were shared out, in a sentence.
+pub(super) fn cores(comparison: &Comparison) -> String {
+    let pinning = &comparison.pinning;
+    if pinning.servers().is_empty() {
+        let cores = match comparison.machine.cores {
+            1 => "the one core".to_owned(),
+            cores => format!("the {cores} cores"),
+        };
+        return format!("Servers and generator shared {cores} of this machine; none was pinned.");
+    }
+    let (servers, generator) = (cpus(pinning.servers()), cpus(pinning.generator()));
+    let targets = comparison.targets.iter();
+    let running = targets.filter(|target| target.was_running);
+    let running: Vec<_> = running.map(|target| target.name.clone()).collect();
+    let but = match running.is_empty() {
+        true => String::new(),
+        false => format!(
+            ", but {}, which ran before and can't be pinned",
+            listed(running)
+        ),
+    };
+    format!("Servers ran on {servers}{but}; the generator ran on {generator}.")
+}
+
+fn cpus(cpus: &[usize]) -> String {
+    match cpus {
+        [only] => format!("core {only}"),
+        [first, .., last] if cpus.windows(2).all(|pair| pair[0] + 1 == pair[1]) => {
+            format!("cores {first} to {last}")
+        }
+        _ => format!(
+            "cores {}",
+            listed(cpus.iter().map(usize::to_string).collect())
+        ),
+    }
 }
 
 fn name(comparison: &Comparison, target: usize) -> &str {

@@ -3,7 +3,7 @@
 use super::Runner;
 use crate::bench::compare::attack::{Attack, run};
 use crate::bench::compare::comparison::Point;
-use crate::bench::compare::scenario::Step;
+use crate::bench::compare::plan::Step;
 use crate::bench::compare::target::Target;
 use crate::bench::generator::Load;
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::Runner;
 use crate::bench::compare::comparison::Point;
-use crate::bench::compare::scenario::{Scenario, Step};
+use crate::bench::compare::plan::Step;
+use crate::bench::compare::scenario::Scenario;
 use crate::bench::generator::{self, Idle, Load};
 use crate::child::usage::rss_bytes;
 

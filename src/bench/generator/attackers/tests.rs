@@ -38,7 +38,6 @@ fn server(reply: &'static [u8]) -> (Load, Arc<Counted>) {
         fill: false,
         verify: false,
         server_pid: None,
-        cpus: Vec::new(),
     };
     let counted = Arc::new(Counted::default());
     let counts = Arc::clone(&counted);
