@@ -1,4 +1,4 @@
-.PHONY: run test test-python wheel compare record baseline check
+.PHONY: run test test-python wheel compare record instructions instructions-record baseline check
 
 PYTHON = python3
 
@@ -47,6 +47,16 @@ record:
 	target/release/speicher compare --full --html $$folder/report.html --json $$folder/report.json $(ARGS) \
 		> $$folder/report.txt; code=$$?; cat $$folder/report.txt; exit $$code
 
+# What requests take, counted by valgrind, against benches/instructions/record.json. The baseline's
+# packages are built anyway, and nothing else is counted.
+INSTRUCTIONS = cargo bench --quiet --no-default-features --target-dir target/baseline --bench instructions
+
+instructions:
+	@$(INSTRUCTIONS)
+
+instructions-record:
+	@$(INSTRUCTIONS) -- --renew
+
 baseline:
 	cargo build --release --no-default-features --target-dir target/baseline
 
@@ -56,3 +66,4 @@ check: baseline
 	cargo clippy --no-default-features -- --deny warnings
 	$(MAKE) test
 	RUSTDOCFLAGS="--deny warnings" cargo doc --no-deps
+	$(MAKE) instructions
