@@ -1,7 +1,9 @@
 //! A reply, read as strictly as clause A1 says and no more.
 
+use std::borrow::Cow;
+
 use super::failure::Failure;
-use crate::protocol::object::members;
+use crate::protocol::object::{Member, members};
 
 /// The longest excerpt of a reply in a sentence, in characters.
 const EXCERPT_LEN: usize = 120;
@@ -27,13 +29,13 @@ impl Answer {
         let [status, value, error] = members(text, &["status_code", "value", "error"])
             .map_err(|error| wrong(format!("{}: {error}", excerpt(text))))?;
         // A number is a number, whether it is written 200, 200.0 or 2e2.
-        let status = status.and_then(|status| serde_json::from_str::<f64>(status).ok());
+        let status = status.and_then(|status| serde_json::from_str::<f64>(status.json()).ok());
         let mut legal = std::iter::once(200).chain(400..600);
         let status = legal.find(|&legal| status == Some(legal as f64));
         Ok(Self {
             status: status.ok_or_else(|| wrong(excerpt(text)))?,
-            value: value.map(str::to_owned),
-            error: error.and_then(sentence),
+            value: value.map(|value| value.json().to_owned()),
+            error: error.and_then(Member::string).map(Cow::into_owned),
             text: text.to_owned(),
         })
     }
@@ -50,10 +52,6 @@ impl Answer {
     pub(crate) fn instead_of(&self, expected: String) -> Failure {
         Failure::new(expected, excerpt(&self.text))
     }
-}
-
-fn sentence(error: &str) -> Option<String> {
-    serde_json::from_str(error).ok()
 }
 
 /// The begin of a text, and how long all of it is. Control characters are

@@ -4,6 +4,7 @@
 //! object (R1), refuses a repeated member (R8) and takes `null` for an absent
 //! member (R5).
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
@@ -11,23 +12,54 @@ use serde_json::value::RawValue;
 
 use super::plain;
 
-/// Finds the members called `names` in the JSON object that is all of `text`,
-/// and returns the JSON texts of their values.
+/// The value of one member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Member<'a> {
+    json: &'a str,
+    /// Known to be a string without escapes.
+    is_plain: bool,
+}
+
+impl<'a> Member<'a> {
+    /// Its JSON text.
+    pub(crate) fn json(self) -> &'a str {
+        self.json
+    }
+
+    /// The text of a string, its escapes resolved; `None` for another type and
+    /// for a string that is not Unicode because of a lone surrogate escape.
+    #[inline]
+    pub(crate) fn string(self) -> Option<Cow<'a, str>> {
+        if self.is_plain {
+            return self.json.get(1..self.json.len() - 1).map(Cow::Borrowed);
+        }
+        match plain::string(self.json) {
+            Some(text) => Some(Cow::Borrowed(text)),
+            None => serde_json::from_str(self.json).ok().map(Cow::Owned),
+        }
+    }
+}
+
+/// Finds the members called `names` in the JSON object that is all of `text`.
 ///
 /// A member that comes again replaces the one before it; members with other
 /// names are checked to be JSON and left out. Fails when `text` is anything
 /// but one JSON object.
+// Inlined, the names are constants: to compare with one takes two instructions.
+#[inline(always)]
 pub(crate) fn members<'a, const N: usize>(
     text: &'a str,
     names: &[&str; N],
-) -> serde_json::Result<[Option<&'a str>; N]> {
-    match plain::members(text, names) {
-        Some(found) => Ok(found),
-        None => any_members(text, names),
-    }
+) -> serde_json::Result<[Option<Member<'a>>; N]> {
+    let (found, is_plain) = match plain::members(text, names) {
+        Some(found) => (found, true),
+        None => (any_members(text, names)?, false),
+    };
+    Ok(found.map(|json| json.map(|json| Member { json, is_plain })))
 }
 
 /// As [`members`], but always with the general parser.
+#[inline(never)]
 fn any_members<'a, const N: usize>(
     text: &'a str,
     names: &[&str; N],
@@ -189,7 +221,7 @@ mod tests {
 
     fn member(text: &str) -> Option<String> {
         let [found] = members(text, &["a"]).expect("an object");
-        found.map(str::to_owned)
+        found.map(|member| member.json().to_owned())
     }
 
     #[test]

@@ -5,7 +5,7 @@
 /// The JSON texts of the members called `names`, as the general parser of
 /// [`object::members`](super::object::members) finds them. `None` when `text`
 /// is no such object; it may be another object or none at all.
-#[inline]
+#[inline(always)]
 pub(super) fn members<'a, const N: usize>(
     text: &'a str,
     names: &[&str; N],
@@ -15,12 +15,15 @@ pub(super) fn members<'a, const N: usize>(
     let mut place = after(b'{', bytes, 0)?;
     loop {
         let name = after(b'"', bytes, place)?;
-        let name_end = quote(bytes, name)?;
+        let known = names.iter().position(|known| is_at(known, bytes, name));
+        let name_end = match known {
+            Some(index) => name + names[index].len(),
+            None => quote(bytes, name)?,
+        };
         let value = after(b':', bytes, name_end + 1)?;
         let value = after(b'"', bytes, value)?;
         let value_end = quote(bytes, value)?;
-        let name = &bytes[name..name_end];
-        if let Some(index) = names.iter().position(|known| known.as_bytes() == name) {
+        if let Some(index) = known {
             // Between quotes, and so between characters.
             found[index] = text.get(value - 1..=value_end);
         }
@@ -47,6 +50,13 @@ pub(super) fn string(json: &str) -> Option<&str> {
 fn after(byte: u8, bytes: &[u8], place: usize) -> Option<usize> {
     let place = skip_space(bytes, place);
     (*bytes.get(place)? == byte).then_some(place + 1)
+}
+
+/// Whether the name, and the quote behind it, are at this place.
+#[inline]
+fn is_at(name: &str, bytes: &[u8], place: usize) -> bool {
+    let rest = &bytes[place..];
+    rest.starts_with(name.as_bytes()) && rest.get(name.len()) == Some(&b'"')
 }
 
 #[inline]

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::{self, IoSlice, Write};
 
 use super::frame;
-use super::object::members;
+use super::object::{Member, members};
 use super::value::Value;
 
 /// The number that every reply carries (A1).
@@ -55,14 +55,13 @@ impl Reply {
         let text = std::str::from_utf8(payload).map_err(MalformedReply::new)?;
         let [status_code, value, error] =
             members(text, &["status_code", "value", "error"]).map_err(MalformedReply::new)?;
-        let status_code = status_code.unwrap_or("");
+        let status_code = status_code.map_or("", Member::json);
         let sentence = || {
-            error
-                .and_then(|error| serde_json::from_str(error).ok())
-                .unwrap_or_default()
+            let sentence = error.and_then(Member::string).unwrap_or_default();
+            sentence.into_owned()
         };
         match (status_code, value) {
-            ("200", Some(value)) => Ok(Self::Value(Value::of_text(value))),
+            ("200", Some(value)) => Ok(Self::Value(Value::of_text(value.json()))),
             ("200", None) => Ok(Self::Done),
             ("404", Some(_)) => Ok(Self::NoValue),
             ("404", None) => Ok(Self::NoKey),

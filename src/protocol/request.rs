@@ -4,8 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::entry::{self, Entry};
-use super::object::members;
-use super::plain;
+use super::object::{Member, members};
 use super::reply::Reply;
 use super::value::{Json, Key, KeyRef, TooDeep, VALUE_DEPTH_MAX};
 
@@ -104,7 +103,8 @@ impl<K> Request<K> {
         match command {
             Command::Set => {
                 let value = value.ok_or(BadRequest::ValueMissing)?;
-                let json = Json::of_text(value).map_err(|TooDeep| BadRequest::ValueTooDeep)?;
+                let json =
+                    Json::of_text(value.json()).map_err(|TooDeep| BadRequest::ValueTooDeep)?;
                 let key = key_ref()?;
                 let entry =
                     Entry::try_with_json(key.as_str(), &json).ok_or(BadRequest::NoMemory)?;
@@ -166,9 +166,9 @@ impl Command {
         }
     }
 
-    fn parse(member: Option<&str>) -> Result<Self, BadRequest> {
+    fn parse(member: Option<Member<'_>>) -> Result<Self, BadRequest> {
         let member = member.ok_or(BadRequest::CommandMissing)?;
-        let name = string(member).ok_or(BadRequest::CommandNotAString)?;
+        let name = member.string().ok_or(BadRequest::CommandNotAString)?;
         match &*name {
             "SET" => Ok(Self::Set),
             "GET" => Ok(Self::Get),
@@ -179,24 +179,15 @@ impl Command {
     }
 }
 
-fn key_text<'a>(command: Command, member: Option<&'a str>) -> Result<Cow<'a, str>, BadRequest> {
+fn key_text(command: Command, member: Option<Member<'_>>) -> Result<Cow<'_, str>, BadRequest> {
     let member = member.ok_or(BadRequest::KeyMissing(command.name()))?;
-    string(member).ok_or_else(|| {
-        if member.starts_with('"') {
+    member.string().ok_or_else(|| {
+        if member.json().starts_with('"') {
             BadRequest::KeyNotUnicode
         } else {
             BadRequest::KeyNotAString
         }
     })
-}
-
-/// The text of a JSON string, its escapes resolved; `None` for another type
-/// and for a string that is not Unicode because of a lone surrogate escape.
-fn string(json: &str) -> Option<Cow<'_, str>> {
-    match plain::string(json) {
-        Some(text) => Some(Cow::Borrowed(text)),
-        None => serde_json::from_str(json).ok().map(Cow::Owned),
-    }
 }
 
 /// The most characters of a peer's text that an error sentence repeats.

@@ -91,7 +91,7 @@ fn parse(payload: &[u8], len: usize) -> Option<Scan> {
         Reply::Unavailable(_) => Outcome::Unavailable,
         Reply::Value(_) => {
             let [value] = members(str::from_utf8(payload).ok()?, &["value"]).ok()?;
-            let value = value?;
+            let value = value?.json();
             // The text lies in the payload: to look for it there could take for ever.
             let start = value.as_ptr() as usize - payload.as_ptr() as usize + HEADER_LEN;
             return Some(Scan::Reply {

@@ -17,7 +17,7 @@ use super::super::template::expand;
 use super::super::transcript::{Event, Transcript};
 use super::command::ClientCommand;
 use crate::protocol::Request;
-use crate::protocol::object::members;
+use crate::protocol::object::{Member, members};
 
 /// How often to look whether the client has done something.
 const LOOK_INTERVAL: Duration = Duration::from_millis(1);
@@ -230,8 +230,9 @@ fn check_request(call: &str, payload: &[u8]) -> Result<(), Failure> {
         "delete" => "DEL",
         _ => "RST",
     };
-    let is_same =
-        |found: Option<&str>, wanted: &str| found.is_some_and(|found| same_value(wanted, found));
+    let is_same = |found: Option<Member<'_>>, wanted: &str| {
+        found.is_some_and(|found| same_value(wanted, found.json()))
+    };
     let json_text = |text: &str| serde_json::Value::from(text).to_string();
     let fits = is_same(command, &json_text(verb))
         && (verb == "RST" || is_same(key, &json_text(key_text)))
