@@ -131,7 +131,8 @@ impl Batch {
     fn push_payload(&mut self, payload: &[u8]) {
         let keys = &mut self.keys;
         match Request::parse_with(payload, |key| keep(keys, key)) {
-            Ok((hash, request)) => self.slots.push(Slot::Asked(hash, request)),
+            // Unlike `push`, this makes room first, and so writes the slot only once.
+            Ok((hash, request)) => self.slots.extend(Some(Slot::Asked(hash, request))),
             Err(error) => self.push_refusal((&error).into()),
         }
     }
