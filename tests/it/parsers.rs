@@ -95,6 +95,22 @@ mod tests {
     }
 
     #[test]
+    fn any_byte_in_any_place_is_read_alike() {
+        // Longer than the pieces in which strings are scanned, and a backslash
+        // makes an escape of each of these.
+        let text = "bfnrt/".repeat(14);
+        let payload = format!(r#" {{ "key" : "{text}" , "value":"{text}", "command" : "SET" }} "#)
+            .into_bytes();
+        for place in 0..payload.len() {
+            for byte in 0..128 {
+                let mut changed = payload.clone();
+                changed[place] = byte;
+                check(&changed);
+            }
+        }
+    }
+
+    #[test]
     fn escapes_take_the_place_of_first_characters() {
         assert_eq!(
             escaped("{\"key\":\"\u{1f600}x\",\"\":\"\\\"a\"} \"\n\""),
