@@ -1,4 +1,4 @@
-.PHONY: run test test-python wheel compare record instructions instructions-record baseline check
+.PHONY: run test test-python wheel compare record instructions instructions-record fuzz baseline check
 
 PYTHON = python3
 
@@ -57,11 +57,25 @@ instructions:
 instructions-record:
 	@$(INSTRUCTIONS) -- --renew
 
+# How long each target of fuzz/ runs. A new input that reaches more goes to fuzz/corpus, and one that fails to fuzz/artifacts.
+SECONDS = 60
+
+fuzz:
+	@cargo +nightly --version > /dev/null 2>&1 || \
+		{ echo "fuzzing needs a nightly compiler: rustup toolchain install nightly" >&2; exit 2; }
+	@cargo +nightly fuzz --version > /dev/null 2>&1 || \
+		{ echo "fuzzing needs cargo-fuzz: cargo install cargo-fuzz" >&2; exit 2; }
+	@targets=$$(cargo +nightly fuzz list) || exit; for target in $$targets; do \
+		mkdir -p fuzz/corpus/$$target && cargo +nightly fuzz run $$target fuzz/corpus/$$target tests/it/$$target -- \
+			-max_total_time=$(SECONDS) || exit; \
+	done
+
 baseline:
 	cargo build --release --no-default-features --target-dir target/baseline
 
 check: baseline
 	cargo fmt --check
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo clippy --all-targets -- --deny warnings
 	cargo clippy --no-default-features -- --deny warnings
 	$(MAKE) test

@@ -22,6 +22,7 @@ mod eviction;
 mod faults;
 mod frames;
 mod limits;
+mod parsers;
 mod project;
 mod properties;
 mod replies;
