@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use argh::FromArgs;
 use speicher::client::PORT_DEFAULT;
+use speicher::memory;
 use speicher::protocol::frame::FRAME_LEN_MAX;
 use speicher::server::{self, Config, Model, Shutdown, WORKERS_MAX};
 
@@ -121,6 +122,10 @@ impl Serve {
     }
 
     fn serve(self) -> Result<(), String> {
+        if self.model == Model::Threads {
+            // A worker frees what others have allocated.
+            memory::share_one_heap();
+        }
         let shutdown = Shutdown::new();
         // Before the ready line, so that whoever waits for it can also stop
         // the server.

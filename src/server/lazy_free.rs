@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::memory;
 use crate::store::{Batch, Garbage};
 
 /// Pieces of garbage that may wait, and bytes at which no more join them.
@@ -132,32 +133,9 @@ fn run(queue: &Receiver<Freed>, queue_bytes: &AtomicUsize) {
         let is_due = trimmed_at.is_none_or(|at: Instant| at.elapsed() > TRIM_INTERVAL);
         lasting = lasting.max(0);
         if is_silent || lasting >= TRIM_LEN_MIN as isize && is_due {
-            allocator::trim();
+            memory::trim();
             (untrimmed, lasting) = (0, 0);
             trimmed_at = Some(Instant::now());
         }
     }
-}
-
-/// glibc keeps what is freed for later: a thread's share of the heap shrinks
-/// only from its end, where some small allocation is always in use.
-mod allocator {
-    /// Gives whole pages that nothing lies in back to the system. Elsewhere
-    /// than with glibc it does nothing.
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    #[expect(unsafe_code, reason = "a call of a foreign function")]
-    pub(super) fn trim() {
-        use std::ffi::c_int;
-
-        unsafe extern "C" {
-            fn malloc_trim(pad: usize) -> c_int;
-        }
-
-        // SAFETY: it takes no pointer, touches only memory that is not in use,
-        // and may be called from any thread at any time.
-        unsafe { malloc_trim(0) };
-    }
-
-    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-    pub(super) fn trim() {}
 }
