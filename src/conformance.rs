@@ -30,7 +30,7 @@ pub use crate::child::kill_all;
 pub use crate::child::port::require_port;
 pub use case::{Case, Level};
 pub use catalogue::{all, groups};
-pub use clause::clause;
+pub use clause::{Clause, clause};
 pub use client::{ClientCase, client_cases, run_client};
 pub use failure::Failure;
 pub use record::{Record, Report, Side, Verdict};

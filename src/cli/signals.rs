@@ -1,5 +1,5 @@
 //! SIGINT, SIGTERM and SIGHUP: the first asks the server to stop, the second ends the
-//! process at once (S2).
+//! process at once (S2, S2a).
 
 use std::mem;
 use std::process::exit;

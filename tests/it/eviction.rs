@@ -193,7 +193,7 @@ fn the_log_says_who_was_evicted(model: Model) {
     assert!(end.contains("--idle-eviction"), "{end}");
 }
 
-/// S2
+/// S2a
 fn a_stop_does_not_wait_for_who_was_evicted(model: Model) {
     let server = server(model, 8);
     let silent = occupy(&server, 8);

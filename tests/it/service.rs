@@ -47,7 +47,7 @@ fn a_reset_removes_everything(model: Model) {
     }
 }
 
-/// S1: a history of one register is linearizable only if no reader sees an
+/// S1a: a history of one register is linearizable only if no reader sees an
 /// older value after a newer one.
 fn readers_never_see_time_go_backwards(model: Model) {
     const LAST: u64 = 3000;
@@ -74,7 +74,7 @@ fn readers_never_see_time_go_backwards(model: Model) {
     });
 }
 
-/// S1: a reset beside a series of SETs removes those up to some point in it
+/// S1a: a reset beside a series of SETs removes those up to some point in it
 /// and none after; what is left is the end of the series.
 fn resets_are_atomic(model: Model) {
     const ROUNDS: usize = 300;

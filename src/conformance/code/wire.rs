@@ -28,7 +28,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::of_code(
             "reply/one-write",
             Level::Should,
-            &["F2"],
+            &["F2a"],
             "A reply's header and payload are written at once.",
             one_write,
         ),
