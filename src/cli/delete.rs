@@ -18,7 +18,8 @@ use super::units::{parse_port, parse_timeout};
     name = "delete",
     error_code(0, "removed"),
     error_code(1, "there was no such key"),
-    error_code(2, "the server could not be asked; standard error says why")
+    error_code(2, "the server could not be asked; standard error says why"),
+    help_triggers("-h", "--help")
 )]
 pub(crate) struct Delete {
     /// name of the entry

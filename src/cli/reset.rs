@@ -16,7 +16,8 @@ use super::units::{parse_port, parse_timeout};
     subcommand,
     name = "reset",
     error_code(0, "removed"),
-    error_code(2, "the server could not be asked; standard error says why")
+    error_code(2, "the server could not be asked; standard error says why"),
+    help_triggers("-h", "--help", "help")
 )]
 pub(crate) struct Reset {
     /// address or name of the server (127.0.0.1, or what SPEICHER_ADDR says)

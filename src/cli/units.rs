@@ -1,11 +1,27 @@
 //! Sizes and times as people write them.
 
+use std::fmt::Display;
+use std::str::FromStr;
 use std::time::Duration;
+
+/// The longest time that an option takes. Longer ones would not fit into a clock.
+const TIME_MAX: Duration = Duration::from_secs(1000 * 24 * 3600);
 
 /// A port.
 pub(super) fn parse_port(text: &str) -> Result<u16, String> {
     text.parse()
         .map_err(|_| format!("{text:?} is no port; it is a number from 0 to 65535"))
+}
+
+/// A number within these bounds.
+pub(super) fn parse_number<N>(text: &str, min: N, max: N) -> Result<N, String>
+where
+    N: FromStr + PartialOrd + Display,
+{
+    match text.parse() {
+        Ok(number) if number >= min && number <= max => Ok(number),
+        _ => Err(format!("{text:?} is no number from {min} to {max}")),
+    }
 }
 
 /// A size in bytes: digits, and K, M or G for powers of 1024.
@@ -40,12 +56,19 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
         "h" => Some(3600.0),
         _ => None,
     };
-    let parsed = number
-        .parse::<f64>()
-        .ok()
-        .zip(seconds)
-        .and_then(|(number, seconds)| Duration::try_from_secs_f64(number * seconds).ok());
-    parsed.ok_or_else(|| format!("{text:?} is no time; write it as in 500ms, 30s or 5m"))
+    let seconds = number.parse::<f64>().ok().zip(seconds);
+    let seconds = seconds.map(|(number, unit)| number * unit);
+    match seconds {
+        Some(seconds) if seconds.is_finite() && seconds > TIME_MAX.as_secs_f64() => Err(format!(
+            "{text:?} is too long; 1000 days, or 24000h, is the most"
+        )),
+        Some(seconds) => Duration::try_from_secs_f64(seconds).map_err(|_| no_time(text)),
+        None => Err(no_time(text)),
+    }
+}
+
+fn no_time(text: &str) -> String {
+    format!("{text:?} is no time; write it as in 500ms, 30s or 5m")
 }
 
 /// A time that is not zero.
@@ -108,6 +131,8 @@ mod tests {
         for wrong in ["", "s", "-1", "1d", "inf", "nan", "1e400", "1 s"] {
             assert!(parse_duration(wrong).is_err(), "{wrong}");
         }
+        assert_eq!(parse_duration("24000h"), Ok(TIME_MAX));
+        assert!(parse_duration("1e300").is_err() && parse_duration("24001h").is_err());
         assert!(parse_timeout("0").is_err());
     }
 }

@@ -66,7 +66,9 @@ fn dumped<'a>(block: &'a str, mark: &str) -> (Vec<u8>, &'a str) {
             .map(|byte| u8::from_str_radix(byte, 16).expect("a byte"))
             .collect();
         let is_plain = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
-        let plain = row.iter().map(|byte| if is_plain(byte) { *byte } else { b'.' });
+        let plain = row
+            .iter()
+            .map(|byte| if is_plain(byte) { *byte } else { b'.' });
         let plain = String::from_utf8(plain.collect()).expect("ASCII");
         assert_eq!(shown, plain + "|");
         bytes.extend(row);

@@ -113,16 +113,13 @@ fn the_default_port_is_14567() {
     let mut server = {
         let mut command = speicher();
         command.args(["serve", "--model", Model::default().name()]);
-        command.stderr(std::process::Stdio::piped());
         Process::spawn(command)
     };
     if server.ready_line.is_empty() {
         // Somebody else listens there, and the server says where.
         let (status, _) = server.wait();
         assert_eq!(status.code(), Some(1));
-        let stderr = server.child.stderr.take().expect("it is piped");
-        let sentence = std::io::read_to_string(stderr).expect("UTF-8");
-        assert!(sentence.contains("14567"), "{sentence}");
+        server.complaint("14567");
     } else {
         assert!(server.ready_line.contains(":14567 "));
     }
