@@ -86,6 +86,8 @@ fn mistake(output: &str, command: Option<&str>) -> String {
 
     let output = output.replace(SHIELD, "");
     let output = output.split_whitespace().collect::<Vec<_>>().join(" ");
+    let output = output.replace("duplicate values provided", "it is there twice");
+    let output = output.trim_end_matches('.');
     let unknown = output.strip_prefix(UNKNOWN);
     let command = command.filter(|command| !command.starts_with('-'));
     match (command, unknown) {
@@ -93,13 +95,18 @@ fn mistake(output: &str, command: Option<&str>) -> String {
             let options = options_of(command);
             let meant = unknown.map(|typed| did_you_mean(typed, options.split_whitespace()));
             let meant = meant.unwrap_or_default();
+            let is_split = command == "set" && unknown.is_some_and(|typed| !typed.starts_with('-'));
+            let meant = match is_split {
+                true => " (a value with spaces in it needs single quotes around it)",
+                false => &meant,
+            };
             format!("{output}{meant}; speicher {command} --help shows how")
         }
         (Some("del"), _) => "there is no command del; it is called delete".to_owned(),
         (Some("rst"), _) => "there is no command rst; it is called reset".to_owned(),
-        (Some(command), Some(unknown)) if unknown == command => format!(
-            "there is no command {command}{}; the commands are {}, and speicher --help tells more",
-            did_you_mean(command, COMMANDS.iter().copied()),
+        (Some(command), Some(unknown)) if unknown == command || command == "help" => format!(
+            "there is no command {unknown}{}; the commands are {}, and speicher --help tells more",
+            did_you_mean(unknown, COMMANDS.iter().copied()),
             commands("and")
         ),
         _ => format!(

@@ -12,7 +12,7 @@ use super::arguments::positional;
 use super::output::{EXIT_ABSENT, report_error, show};
 use super::printable::{json_for_terminal, sentence};
 use super::target::Target;
-use super::units::{parse_port, parse_size, parse_timeout};
+use super::units::{parse_host, parse_port, parse_size, parse_timeout};
 
 const SHORTEST_REPLY: &str = r#"{"status_code":404}"#;
 
@@ -32,7 +32,7 @@ pub(crate) struct Get {
     key: String,
 
     /// address or name of the server (127.0.0.1, or what SPEICHER_ADDR says)
-    #[argh(option)]
+    #[argh(option, from_str_fn(parse_host))]
     host: Option<String>,
 
     /// port of the server (14567, or what SPEICHER_ADDR says)

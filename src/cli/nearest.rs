@@ -19,8 +19,8 @@ pub(super) fn nearest<'a>(
 /// The nearest word as a part of a sentence, with a space before it; or nothing.
 pub(super) fn did_you_mean<'a>(typed: &str, words: impl IntoIterator<Item = &'a str>) -> String {
     match nearest(typed, words) {
-        Some(word) => format!(" (did you mean {word}?)"),
-        None => String::new(),
+        Some(word) if word != typed => format!(" (did you mean {word}?)"),
+        _ => String::new(),
     }
 }
 

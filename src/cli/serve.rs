@@ -12,7 +12,9 @@ use speicher::server::{self, Config, Model, Shutdown, WORKERS_MAX};
 
 use super::output::{announce, report_error};
 use super::signals::stop_on_signal;
-use super::units::{parse_duration, parse_number, parse_port, parse_size, parse_timeout};
+use super::units::{
+    parse_duration, parse_host, parse_number, parse_port, parse_size, parse_timeout,
+};
 
 /// The server could not start or not go on.
 const EXIT_FAILED: u8 = 1;
@@ -44,7 +46,11 @@ pub(crate) struct Serve {
     model: Model,
 
     /// address or name to listen on (127.0.0.1)
-    #[argh(option, default = "String::from(\"127.0.0.1\")")]
+    #[argh(
+        option,
+        default = "String::from(\"127.0.0.1\")",
+        from_str_fn(parse_host)
+    )]
     host: String,
 
     /// port to listen on (14567; 0 picks a free one)
@@ -158,8 +164,7 @@ impl Serve {
 
     fn bind(&self) -> Result<TcpListener, String> {
         let (host, port) = (&self.host, self.port);
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        TcpListener::bind((host, port)).map_err(|error| {
+        TcpListener::bind((host.as_str(), port)).map_err(|error| {
             let remedy = match error.kind() {
                 io::ErrorKind::AddrInUse => {
                     "another process listens there; stop it, or choose another --port \

@@ -11,7 +11,7 @@ use super::arguments::positional;
 use super::output::report_error;
 use super::printable::sentence;
 use super::target::Target;
-use super::units::{parse_port, parse_timeout};
+use super::units::{parse_host, parse_port, parse_timeout};
 
 /// Store a JSON value under a key, in place of what was there.
 #[derive(FromArgs)]
@@ -35,7 +35,7 @@ pub(crate) struct Set {
     json: String,
 
     /// address or name of the server (127.0.0.1, or what SPEICHER_ADDR says)
-    #[argh(option)]
+    #[argh(option, from_str_fn(parse_host))]
     host: Option<String>,
 
     /// port of the server (14567, or what SPEICHER_ADDR says)

@@ -13,6 +13,24 @@ pub(super) fn parse_port(text: &str) -> Result<u16, String> {
         .map_err(|_| format!("{text:?} is no port; it is a number from 0 to 65535"))
 }
 
+/// A host, without the brackets that an address of version 6 may have. A port has an option of
+/// its own.
+pub(super) fn parse_host(text: &str) -> Result<String, String> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let host = bare.unwrap_or(text);
+    match host.split_once(':') {
+        _ if host.is_empty() => Err("it is empty; give it an address or a name".to_owned()),
+        Some((name, port)) if port.parse::<u16>().is_ok() && bare.is_none() && !name.is_empty() => {
+            Err(format!(
+                "a port has its own option; write --host {name} --port {port}"
+            ))
+        }
+        _ => Ok(host.to_owned()),
+    }
+}
+
 /// A number within these bounds.
 pub(super) fn parse_number<N>(text: &str, min: N, max: N) -> Result<N, String>
 where
@@ -106,6 +124,17 @@ mod tests {
             (7_260_000, "2 h 1 min"),
         ] {
             assert_eq!(shown_duration(Duration::from_millis(millis)), shown);
+        }
+    }
+
+    #[test]
+    fn hosts_have_no_port_and_need_no_brackets() {
+        for host in ["localhost", "127.0.0.1", "::1", "fe80::1"] {
+            assert_eq!(parse_host(host), Ok(host.to_owned()));
+        }
+        assert_eq!(parse_host("[::1]"), Ok("::1".to_owned()));
+        for wrong in ["", "localhost:7000", "127.0.0.1:1"] {
+            assert!(parse_host(wrong).is_err(), "{wrong}");
         }
     }
 
