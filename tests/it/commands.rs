@@ -1,6 +1,6 @@
 //! The commands as people type them: output, exit codes, sentences.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -371,23 +371,18 @@ fn the_ready_line_is_what_scripts_wait_for() {
 
 #[test]
 fn a_ready_line_that_cannot_be_written_is_said_on_standard_error() {
-    let full = std::fs::File::create("/dev/full").expect("Linux");
-    let mut child = speicher()
-        .args(["serve", "--port", "0"])
-        .stdout(full)
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program is there");
-    let stderr = child.stderr.take().expect("it is piped");
-    let mut lines = BufReader::new(stderr).lines();
-    let line = lines.next().expect("a line").expect("UTF-8");
-    assert!(line.contains("can't write to standard output"), "{line}");
-    let (_, address) = line.split_once("listening on ").expect("the line");
+    let program = env!("CARGO_BIN_EXE_speicher");
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"exec "$0" serve --port 0 > /dev/full"#, program]);
+    let mut server = Process::spawn(command);
+    let said = server.complaint("listening on ");
+    assert!(said.contains("can't write to standard output"), "{said}");
+    let (_, address) = said.split_once("listening on ").expect("the line");
     let address = address.split(' ').next().expect("an address");
     let mut peer = Peer::connect(address.parse().expect("an address"));
     assert_eq!(peer.set("k", "1"), 200, "it serves all the same");
-    send_signal("TERM", &child.id().to_string());
-    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+    server.signal("TERM");
+    assert_eq!(server.wait().0.code(), Some(0));
 }
 
 #[test]

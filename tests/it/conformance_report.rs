@@ -200,6 +200,8 @@ fn ctrl_c_shows_what_was_found_so_far() {
             "conform",
             "--timeout",
             "60s",
+            "--run-timeout",
+            "40s",
             "--spawn",
             &faulty("bad-json-silent"),
         ])
