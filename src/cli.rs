@@ -11,6 +11,7 @@ mod delete;
 #[cfg(feature = "bench")]
 mod echo;
 mod get;
+mod nearest;
 mod output;
 mod printable;
 mod reset;
@@ -26,6 +27,7 @@ use std::process::ExitCode;
 use argh::FromArgs;
 
 use arguments::{SHIELD, for_argh};
+use nearest::did_you_mean;
 use output::{report_error, show};
 
 /// The names of all commands that this build has.
@@ -61,7 +63,7 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Exi
         .map(|arg| arg.into_string())
         .collect::<Result<_, _>>()
         .map_err(|arg| report_error(format_args!("the argument {arg:?} is not UTF-8")))?;
-    let args = for_argh(args);
+    let args = for_argh(args, COMMANDS);
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let top = TopLevel::from_args(&["speicher"], &args).map_err(|exit| match exit.status {
         Ok(()) => show(exit.output.trim_end()),
@@ -78,22 +80,50 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Exi
     })
 }
 
-/// argh's words about a mistake, and where to read on.
+/// argh's words about a mistake, what was meant, and where to read on.
 fn mistake(output: &str, command: Option<&str>) -> String {
+    const UNKNOWN: &str = "Unrecognized argument: ";
+
     let output = output.replace(SHIELD, "");
     let output = output.split_whitespace().collect::<Vec<_>>().join(" ");
-    match command {
-        Some(command) if COMMANDS.contains(&command) => {
-            format!("{output}; speicher {command} --help shows how")
+    let output = output.replace("duplicate values provided", "it is there twice");
+    let output = output.trim_end_matches('.');
+    let unknown = output.strip_prefix(UNKNOWN);
+    let command = command.filter(|command| !command.starts_with('-'));
+    match (command, unknown) {
+        (Some(command), unknown) if COMMANDS.contains(&command) => {
+            let options = options_of(command);
+            let meant = unknown.map(|typed| did_you_mean(typed, options.split_whitespace()));
+            let meant = meant.unwrap_or_default();
+            let is_split = command == "set" && unknown.is_some_and(|typed| !typed.starts_with('-'));
+            let meant = match is_split {
+                true => " (a value with spaces in it needs single quotes around it)",
+                false => &meant,
+            };
+            format!("{output}{meant}; speicher {command} --help shows how")
         }
-        Some("del") => "there is no command del; it is called delete".to_owned(),
-        Some("rst") => "there is no command rst; it is called reset".to_owned(),
+        (Some("del"), _) => "there is no command del; it is called delete".to_owned(),
+        (Some("rst"), _) => "there is no command rst; it is called reset".to_owned(),
+        (Some(command), Some(unknown)) if unknown == command || command == "help" => format!(
+            "there is no command {unknown}{}; the commands are {}, and speicher --help tells more",
+            did_you_mean(unknown, COMMANDS.iter().copied()),
+            commands("and")
+        ),
         _ => format!(
             "{output}; the commands are {}, their options come after them, and \
              speicher --help tells more",
             commands("and")
         ),
     }
+}
+
+/// The options that the command's help lists, with spaces between them.
+fn options_of(command: &str) -> String {
+    let help = TopLevel::from_args(&["speicher"], &[command, "--help"]);
+    let help = help.err().map(|exit| exit.output).unwrap_or_default();
+    let lines = help.lines().filter_map(|line| line.strip_prefix("  -"));
+    let names = lines.map(|line| format!("-{}", line.split([' ', ',']).next().unwrap_or_default()));
+    names.collect::<Vec<_>>().join(" ")
 }
 
 /// Server and commands for the speicher key-value protocol.
@@ -103,7 +133,8 @@ fn mistake(output: &str, command: Option<&str>) -> String {
                \x20 {command_name} serve\n\
                \x20 {command_name} set greeting '\"hello\"'\n\
                \x20 {command_name} get greeting",
-    note = "{command_name} COMMAND --help tells more about each command."
+    note = "{command_name} COMMAND --help tells more about each command.",
+    help_triggers("-h", "--help", "help")
 )]
 struct TopLevel {
     /// print the version

@@ -5,6 +5,7 @@
 //! tries cases on a [`Subject`], and a [`Report`] holds what came of it.
 //! docs/conformance.md says how to run it, read it and add a case.
 
+mod alike;
 mod answer;
 mod case;
 mod case_file;
@@ -12,7 +13,9 @@ mod catalogue;
 mod clause;
 mod client;
 mod code;
+mod course;
 mod failure;
+mod hint;
 mod json;
 mod linearize;
 mod link;
@@ -21,6 +24,7 @@ mod record;
 pub mod report;
 mod runner;
 mod script;
+mod stop;
 mod subject;
 mod template;
 mod transcript;
@@ -30,9 +34,11 @@ pub use crate::child::kill_all;
 pub use crate::child::port::require_port;
 pub use case::{Case, Level};
 pub use catalogue::{all, groups};
-pub use clause::clause;
+pub use clause::{Clause, clause};
 pub use client::{ClientCase, client_cases, run_client};
+pub use course::Options;
 pub use failure::Failure;
 pub use record::{Record, Report, Side, Verdict};
-pub use runner::{Options, run};
+pub use runner::run;
+pub use stop::Stop;
 pub use subject::{Subject, Unreachable};

@@ -52,7 +52,7 @@ _LONE_SURROGATE = re.compile(
 
 def prepare_key(key):
     # type: (Key) -> str
-    """The key as text; ``ValueError`` and ``TypeError`` if it can't be one (R4)."""
+    """The key as text; ``ValueError`` and ``TypeError`` if it can't be one (R4, R4a)."""
     if isinstance(key, bytes):
         key = key.decode('utf-8')
     elif not isinstance(key, text_type):

@@ -1,10 +1,12 @@
 """Servers, true and hostile ones, and both clients behind one set of methods."""
 import contextlib
 import json
+import os
 import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import unittest
 
@@ -174,3 +176,21 @@ def run(*command, **options):
                                stderr=subprocess.STDOUT, env=options.get('env'))
     output, _ = process.communicate(options.get('input', '').encode('utf-8'))
     return output.decode('utf-8'), process.returncode
+
+
+@contextlib.contextmanager
+def standard_error():
+    """What is written to standard error in the block, by programs too."""
+    with tempfile.TemporaryFile() as file:
+        def said():
+            file.seek(0)
+            return file.read().decode('utf-8')
+
+        sys.stderr.flush()
+        kept = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield said
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)

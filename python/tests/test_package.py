@@ -11,7 +11,7 @@ import tempfile
 import unittest
 
 import speicher_server
-from harness import run
+from harness import run, standard_error
 from speicher_server.testing import running_server
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -90,9 +90,11 @@ class RunningServer(unittest.TestCase):
             self.assertNotEqual(one.port, other.port)
 
     def test_a_server_that_does_not_start_is_an_error(self):
-        with self.assertRaises(RuntimeError):
-            with running_server('--model', 'none'):
-                self.fail('it can not run')
+        with standard_error() as said:
+            with self.assertRaises(RuntimeError):
+                with running_server('--model', 'none'):
+                    self.fail('it can not run')
+            self.assertIn('there is no model', said())
 
 
 class Kit(unittest.TestCase):

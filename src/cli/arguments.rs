@@ -4,19 +4,30 @@
 /// argument can contain it.
 pub(super) const SHIELD: char = '\0';
 
-/// Rewrites what people type and argh does not take: `--name=value`, and a
-/// dash or a negative number where no option is meant. After `--` nothing is
-/// an option, and argh takes everything.
-pub(super) fn for_argh(args: Vec<String>) -> Vec<String> {
-    let mut rewritten = Vec::new();
+/// What asks for help, wherever an option may stand.
+const HELP: [&str; 3] = ["-h", "--help", "help"];
+
+/// Rewrites what people type and argh does not take: `--name=value`, a
+/// dash or a negative number where no option is meant, and `help` before a
+/// command. After `--` nothing is an option, and argh takes everything.
+pub(super) fn for_argh(args: Vec<String>, commands: &[&str]) -> Vec<String> {
+    if let [help, command, ..] = args.as_slice()
+        && HELP.contains(&help.as_str())
+        && commands.contains(&command.as_str())
+    {
+        return vec![command.clone(), "--help".to_owned()];
+    }
+    let mut rewritten: Vec<String> = Vec::new();
     let mut args = args.into_iter();
     for arg in args.by_ref() {
         let is_end_of_options = arg == "--";
+        let follows_option = rewritten.last().is_some_and(|last| last.starts_with("--"));
         match arg.split_once('=') {
             Some((name, value)) if name.starts_with("--") => {
                 rewritten.extend([name.to_owned(), value.to_owned()]);
             }
-            _ if is_dash_or_negative(&arg) || is_a_key(&arg, &rewritten) => {
+            // The value of an option is taken as it is.
+            _ if is_dash_or_negative(&arg) && !follows_option => {
                 rewritten.push(format!("{SHIELD}{arg}"))
             }
             _ => rewritten.push(arg),
@@ -27,12 +38,6 @@ pub(super) fn for_argh(args: Vec<String>) -> Vec<String> {
     }
     rewritten.extend(args);
     rewritten
-}
-
-/// argh takes the word `help` for `--help` wherever it stands; behind a
-/// command it is as good a key as any.
-fn is_a_key(arg: &str, before: &[String]) -> bool {
-    arg == "help" && !before.is_empty()
 }
 
 fn is_dash_or_negative(arg: &str) -> bool {

@@ -25,7 +25,7 @@ use super::signals::stop_flag;
 use super::units::{parse_duration, parse_timeout, shown_duration};
 use options::{
     parse_connections, parse_count, parse_keys, parse_percent, parse_pipeline, parse_rate,
-    parse_threads, parse_value_sizes,
+    parse_seed, parse_threads, parse_value_sizes,
 };
 use table::table;
 
@@ -57,7 +57,8 @@ const EXIT_INTERRUPTED: u8 = 130;
     error_code(0, "measured"),
     error_code(1, "measured, with errors, wrong values or lost replies"),
     error_code(2, "not measured; standard error says why"),
-    error_code(130, "interrupted; what was done so far is printed")
+    error_code(130, "interrupted; what was done so far is printed"),
+    help_triggers("-h", "--help", "help")
 )]
 pub(crate) struct Bench {
     /// server to measure: HOST:PORT, or a command with PORT in braces that
@@ -121,7 +122,7 @@ pub(crate) struct Bench {
     get: u32,
 
     /// what random choices start from (1)
-    #[argh(option, default = "1")]
+    #[argh(option, default = "1", from_str_fn(parse_seed))]
     seed: u64,
 
     /// set every key first

@@ -16,6 +16,7 @@ use speicher::bench::compare::{self, Comparison, Status};
 use speicher::bench::{generator, report};
 
 use super::bench::cannot_write;
+use super::bench::options::parse_seed;
 use super::output::{report_error, show};
 use super::signals::stop_flag;
 
@@ -47,7 +48,8 @@ use super::signals::stop_flag;
          the protocol; the summary says what"
     ),
     error_code(2, "not compared; standard error says why"),
-    error_code(130, "interrupted; what was done so far is printed and written")
+    error_code(130, "interrupted; what was done so far is printed and written"),
+    help_triggers("-h", "--help", "help")
 )]
 pub(crate) struct Compare {
     /// compare one more target; may be repeated
@@ -87,7 +89,7 @@ pub(crate) struct Compare {
     pin: Pinning,
 
     /// what random choices start from (1)
-    #[argh(option, default = "1")]
+    #[argh(option, default = "1", from_str_fn(parse_seed))]
     seed: u64,
 
     /// file for a page with plots that needs nothing else

@@ -5,25 +5,28 @@ mod output;
 use std::collections::HashSet;
 use std::fs;
 use std::io::{self, BufRead, IsTerminal};
-use std::process::{ExitCode, exit};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use argh::FromArgs;
 use speicher::conformance::report::Format;
 use speicher::conformance::{
-    Level, Options, Report, Subject, all, client_cases, groups, kill_all, require_port, run,
-    run_client,
+    Level, Options, Report, Stop, Subject, all, client_cases, groups, require_port, run, run_client,
 };
 
+use super::nearest::did_you_mean;
 use super::output::report_error;
-use super::units::{parse_timeout, shown_duration};
+use super::signals::stop_flag;
+use super::units::{parse_number, parse_timeout, shown_duration};
 use output::{Line, Lines, list};
 
 /// A MUST or CLIENT case fails.
 const EXIT_FAILS: u8 = 1;
 
 /// A signal ended the run: 128 and SIGINT's number.
-const EXIT_INTERRUPTED: i32 = 130;
+const EXIT_INTERRUPTED: u8 = 130;
 
 /// Try a server of any origin on the cases of this protocol, or a client, and
 /// say where it stands.
@@ -43,7 +46,8 @@ const EXIT_INTERRUPTED: i32 = 130;
     error_code(0, "every MUST and CLIENT case passes"),
     error_code(1, "one does not, or the run ended early"),
     error_code(2, "the server can't be reached, or the command line is wrong"),
-    error_code(130, "ended by a signal, with all that it had started")
+    error_code(130, "interrupted; what was found so far is printed"),
+    help_triggers("-h", "--help", "help")
 )]
 pub(crate) struct Conform {
     /// host:port of a server that runs
@@ -79,6 +83,14 @@ pub(crate) struct Conform {
     /// print the cases and run none
     #[argh(switch)]
     list: bool,
+
+    /// end when so many MUST and CLIENT cases have failed
+    #[argh(option, from_str_fn(parse_failures))]
+    max_failures: Option<usize>,
+
+    /// print only the failures that count, and how the server stands
+    #[argh(switch)]
+    quiet: bool,
 
     /// how to report: human, tap, junit, json or html (human)
     #[argh(option, default = "Format::default()")]
@@ -125,26 +137,29 @@ impl Conform {
     }
 
     fn conform(&self) -> Result<ExitCode, String> {
-        let on_signal = || {
-            kill_all();
-            eprintln!("speicher: stopped by a signal, with all that was started");
-            exit(EXIT_INTERRUPTED);
-        };
-        ctrlc::set_handler(on_signal).map_err(|error| format!("can't handle signals: {error}"))?;
+        let stop = stop_flag()?;
         let options = Options {
             timeout: self.timeout,
             frame_timeout: self.frame_timeout,
             run_timeout: self.run_timeout,
+            failures_max: self.max_failures,
             known_failing: self.known_failing()?,
+            stop: Stop::of(Arc::clone(&stop)),
         };
         let report = match &self.client {
-            Some(command) => self.try_client(command, &options)?,
-            None => self.try_server(&options)?,
+            Some(command) => self.try_client(command, &options),
+            None => self.try_server(&options),
         };
+        let interrupted = stop.load(Ordering::Relaxed);
         Ok(match report {
-            None => ExitCode::SUCCESS,
-            Some(report) if report.conforms() => ExitCode::SUCCESS,
-            Some(_) => ExitCode::from(EXIT_FAILS),
+            // Before there was anything to show.
+            Err(_) if interrupted => ExitCode::from(EXIT_INTERRUPTED),
+            Ok(Some(_)) if interrupted => ExitCode::from(EXIT_INTERRUPTED),
+            report => match report? {
+                None => ExitCode::SUCCESS,
+                Some(report) if report.conforms() => ExitCode::SUCCESS,
+                Some(_) => ExitCode::from(EXIT_FAILS),
+            },
         })
     }
 
@@ -153,8 +168,9 @@ impl Conform {
         for group in &self.group {
             if !groups().contains(&group.as_str()) {
                 let names = groups().join(", ");
+                let meant = did_you_mean(group, groups());
                 return Err(format!(
-                    "there is no group {group:?}; choose one of {names}"
+                    "there is no group {group:?}{meant}; choose one of {names}"
                 ));
             }
         }
@@ -165,7 +181,7 @@ impl Conform {
         let subject = self.subject()?;
         self.permit(&subject)?;
         self.say_limit();
-        let mut lines = Lines::new(self.format, cases.len());
+        let mut lines = Lines::new(self.format, self.quiet, cases.len());
         let report = run(&subject, &cases, options, &mut |case, record| {
             lines.tell(case.id, record)
         });
@@ -182,7 +198,7 @@ impl Conform {
         }
         require_port(command)?;
         self.say_limit();
-        let mut lines = Lines::new(self.format, cases.len());
+        let mut lines = Lines::new(self.format, self.quiet, cases.len());
         let report = run_client(command, &cases, options, &mut |case, record| {
             lines.tell(case.id, record)
         });
@@ -190,8 +206,13 @@ impl Conform {
     }
 
     fn say_limit(&self) {
+        if self.quiet {
+            return;
+        }
         let time_max = shown_duration(self.run_timeout);
-        eprintln!("speicher: this takes at most {time_max}; --run-timeout says how long");
+        eprintln!(
+            "speicher: this takes at most {time_max}; --run-timeout says how long, Ctrl-C ends it"
+        );
     }
 
     fn subject(&self) -> Result<Subject, String> {
@@ -263,7 +284,9 @@ impl Conform {
         };
         let warning = format!("this removes everything that is stored at {address}");
         if self.yes {
-            eprintln!("speicher: {warning}");
+            if !self.quiet {
+                eprintln!("speicher: {warning}");
+            }
             return Ok(());
         }
         if !io::stdin().is_terminal() {
@@ -281,12 +304,17 @@ impl Conform {
 }
 
 fn known_id(id: &str) -> Result<(), String> {
-    let mut ids = all().iter().map(|case| case.id);
-    let mut client_ids = client_cases().iter().map(|case| case.id);
-    match ids.any(|known| known == id) || client_ids.any(|known| known == id) {
+    let ids = all().iter().map(|case| case.id);
+    let mut ids = ids.chain(client_cases().iter().map(|case| case.id));
+    match ids.clone().any(|known| known == id) {
         true => Ok(()),
         false => Err(format!(
-            "there is no case {id:?}; --list shows what there is"
+            "there is no case {id:?}{}; --list shows what there is",
+            did_you_mean(id, ids.by_ref())
         )),
     }
+}
+
+fn parse_failures(text: &str) -> Result<usize, String> {
+    parse_number(text, 1, 1_000_000)
 }

@@ -9,7 +9,7 @@ use super::arguments::positional;
 use super::output::{EXIT_ABSENT, report_error};
 use super::printable::sentence;
 use super::target::Target;
-use super::units::{parse_port, parse_timeout};
+use super::units::{parse_host, parse_port, parse_timeout};
 
 /// Remove the value under a key.
 #[derive(FromArgs)]
@@ -18,7 +18,8 @@ use super::units::{parse_port, parse_timeout};
     name = "delete",
     error_code(0, "removed"),
     error_code(1, "there was no such key"),
-    error_code(2, "the server could not be asked; standard error says why")
+    error_code(2, "the server could not be asked; standard error says why"),
+    help_triggers("-h", "--help")
 )]
 pub(crate) struct Delete {
     /// name of the entry
@@ -26,7 +27,7 @@ pub(crate) struct Delete {
     key: String,
 
     /// address or name of the server (127.0.0.1, or what SPEICHER_ADDR says)
-    #[argh(option)]
+    #[argh(option, from_str_fn(parse_host))]
     host: Option<String>,
 
     /// port of the server (14567, or what SPEICHER_ADDR says)

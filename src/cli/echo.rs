@@ -1,13 +1,13 @@
 //! `speicher echo`: the floor that comparisons stand on.
 
-use std::io::{self, Write};
+use std::io;
 use std::net::TcpListener;
 use std::process::ExitCode;
 
 use argh::FromArgs;
 use speicher::bench::echo::{EchoModel, serve};
 
-use super::output::report_error;
+use super::output::{announce, report_error};
 use super::units::parse_port;
 
 /// Run a server that returns every byte unread, until a signal ends it: the
@@ -19,7 +19,8 @@ use super::units::parse_port;
     note = "It bounds nothing that peers control, and listens on 127.0.0.1 alone. When it is\n\
             ready it prints one line on standard output:\n\
             \x20 listening on 127.0.0.1:7777 (echo, threads)",
-    error_code(2, "the command line is wrong, or the address can't be bound")
+    error_code(2, "the command line is wrong, or the address can't be bound"),
+    help_triggers("-h", "--help", "help")
 )]
 pub(crate) struct Echo {
     /// how bytes move: threads (one a connection) or epoll (an event loop per
@@ -46,12 +47,10 @@ impl Echo {
     fn echo(&self) -> io::Result<()> {
         let listener = TcpListener::bind(("127.0.0.1", self.port))?;
         let address = listener.local_addr()?;
-        // Who closes standard output does not want to know.
-        let _ = writeln!(
-            io::stdout(),
+        announce(format_args!(
             "listening on {address} (echo, {})",
             self.model
-        );
+        ));
         serve(&listener, self.model)
     }
 }

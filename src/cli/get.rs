@@ -12,7 +12,9 @@ use super::arguments::positional;
 use super::output::{EXIT_ABSENT, report_error, show};
 use super::printable::{json_for_terminal, sentence};
 use super::target::Target;
-use super::units::{parse_port, parse_size, parse_timeout};
+use super::units::{parse_host, parse_port, parse_size, parse_timeout};
+
+const SHORTEST_REPLY: &str = r#"{"status_code":404}"#;
 
 /// Print the JSON text of the value under a key.
 #[derive(FromArgs)]
@@ -21,7 +23,8 @@ use super::units::{parse_port, parse_size, parse_timeout};
     name = "get",
     error_code(0, "printed"),
     error_code(1, "there is no such key"),
-    error_code(2, "the server could not be asked; standard error says why")
+    error_code(2, "the server could not be asked; standard error says why"),
+    help_triggers("-h", "--help")
 )]
 pub(crate) struct Get {
     /// name of the entry
@@ -29,7 +32,7 @@ pub(crate) struct Get {
     key: String,
 
     /// address or name of the server (127.0.0.1, or what SPEICHER_ADDR says)
-    #[argh(option)]
+    #[argh(option, from_str_fn(parse_host))]
     host: Option<String>,
 
     /// port of the server (14567, or what SPEICHER_ADDR says)
@@ -42,7 +45,11 @@ pub(crate) struct Get {
     timeout: Option<Duration>,
 
     /// longest reply that is read, in bytes or written 64M or 1G (64M)
-    #[argh(option, default = "REPLY_LEN_MAX_DEFAULT", from_str_fn(parse_size))]
+    #[argh(
+        option,
+        default = "REPLY_LEN_MAX_DEFAULT",
+        from_str_fn(parse_reply_max)
+    )]
     reply_max: usize,
 }
 
@@ -68,5 +75,17 @@ impl Get {
             .with_reply_len_max(self.reply_max)
             .get(&self.key)
             .map_err(sentence)
+    }
+}
+
+fn parse_reply_max(text: &str) -> Result<usize, String> {
+    let len = parse_size(text)?;
+    let least = SHORTEST_REPLY.len();
+    match len >= least {
+        true => Ok(len),
+        false => Err(format!(
+            "{text} is less than the shortest reply has, {SHORTEST_REPLY}; allow at least {least} \
+             bytes"
+        )),
     }
 }

@@ -8,7 +8,7 @@ use argh::FromArgs;
 use super::output::report_error;
 use super::printable::sentence;
 use super::target::Target;
-use super::units::{parse_port, parse_timeout};
+use super::units::{parse_host, parse_port, parse_timeout};
 
 /// Remove every entry of the server.
 #[derive(FromArgs)]
@@ -16,11 +16,12 @@ use super::units::{parse_port, parse_timeout};
     subcommand,
     name = "reset",
     error_code(0, "removed"),
-    error_code(2, "the server could not be asked; standard error says why")
+    error_code(2, "the server could not be asked; standard error says why"),
+    help_triggers("-h", "--help", "help")
 )]
 pub(crate) struct Reset {
     /// address or name of the server (127.0.0.1, or what SPEICHER_ADDR says)
-    #[argh(option)]
+    #[argh(option, from_str_fn(parse_host))]
     host: Option<String>,
 
     /// port of the server (14567, or what SPEICHER_ADDR says)

@@ -1,6 +1,6 @@
 //! `speicher serve`: runs the server until a signal ends it.
 
-use std::io::{self, Write};
+use std::io;
 use std::net::TcpListener;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,12 +11,19 @@ use speicher::memory;
 use speicher::protocol::frame::FRAME_LEN_MAX;
 use speicher::server::{self, Config, Model, Shutdown, WORKERS_MAX};
 
-use super::output::report_error;
+use super::output::{announce, report_error};
 use super::signals::stop_on_signal;
-use super::units::{parse_duration, parse_port, parse_size, parse_timeout};
+use super::units::{
+    parse_duration, parse_host, parse_number, parse_port, parse_size, parse_timeout,
+};
 
 /// The server could not start or not go on.
 const EXIT_FAILED: u8 = 1;
+
+/// More connections than any system has descriptors for.
+const CONNECTIONS_MAX: usize = 10_000_000;
+
+const SHORTEST_REQUEST: &str = r#"{"command":"RST"}"#;
 
 /// Run the server until SIGINT, SIGTERM or SIGHUP. A second signal ends it at
 /// once.
@@ -31,7 +38,8 @@ const EXIT_FAILED: u8 = 1;
     error_code(0, "stopped by a signal; peers that read had all their replies"),
     error_code(1, "the address can't be bound, or the server had to give up"),
     error_code(2, "the command line is wrong"),
-    error_code(130, "ended by a second signal")
+    error_code(130, "ended by a second signal"),
+    help_triggers("-h", "--help", "help")
 )]
 pub(crate) struct Serve {
     /// how the server does its work: threads, tokio or epoll (threads)
@@ -39,7 +47,11 @@ pub(crate) struct Serve {
     model: Model,
 
     /// address or name to listen on (127.0.0.1)
-    #[argh(option, default = "String::from(\"127.0.0.1\")")]
+    #[argh(
+        option,
+        default = "String::from(\"127.0.0.1\")",
+        from_str_fn(parse_host)
+    )]
     host: String,
 
     /// port to listen on (14567; 0 picks a free one)
@@ -47,16 +59,12 @@ pub(crate) struct Serve {
     port: u16,
 
     /// threads model: connections served at the same time, a thread each (256)
-    #[argh(
-        option,
-        default = "Config::default().workers",
-        from_str_fn(parse_workers)
-    )]
-    workers: usize,
+    #[argh(option, from_str_fn(parse_workers))]
+    workers: Option<usize>,
 
     /// other models: connections served at the same time (10000)
-    #[argh(option, default = "Config::default().connections_max")]
-    connections_max: usize,
+    #[argh(option, from_str_fn(parse_connections))]
+    connections_max: Option<usize>,
 
     /// longest frame accepted (64M)
     #[argh(
@@ -112,6 +120,9 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) fn run(self) -> ExitCode {
+        if let Err(sentence) = self.check_model() {
+            return report_error(sentence);
+        }
         match self.serve() {
             Ok(()) => ExitCode::SUCCESS,
             Err(sentence) => {
@@ -119,6 +130,20 @@ impl Serve {
                 ExitCode::from(EXIT_FAILED)
             }
         }
+    }
+
+    /// Fails if there is an option of another model.
+    fn check_model(&self) -> Result<(), String> {
+        let (given, right) = match (self.model, self.workers, self.connections_max) {
+            (Model::Threads, _, Some(_)) => ("--connections-max", "--workers"),
+            (Model::Tokio | Model::Epoll, Some(_), _) => ("--workers", "--connections-max"),
+            _ => return Ok(()),
+        };
+        let model = self.model;
+        Err(format!(
+            "the {model} model has no {given}; how many connections it serves at the same time is \
+             {right}"
+        ))
     }
 
     fn serve(self) -> Result<(), String> {
@@ -132,22 +157,19 @@ impl Serve {
         stop_on_signal(&shutdown)?;
         let listener = self.bind()?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
-        let room = match self.model {
-            Model::Threads => format!("{} workers", self.workers),
-            Model::Tokio | Model::Epoll => format!("{} connections", self.connections_max),
+        let config = self.config();
+        let model = self.model;
+        let room = match model {
+            Model::Threads => format!("{} workers", config.workers),
+            Model::Tokio | Model::Epoll => format!("{} connections", config.connections_max),
         };
-        let ready = || {
-            // Who closes standard output does not want to know.
-            let model = self.model;
-            let _ = writeln!(io::stdout(), "listening on {address} ({model}, {room})");
-        };
-        server::serve(listener, &self.config(), &shutdown, ready).map_err(|error| error.to_string())
+        let ready = || announce(format_args!("listening on {address} ({model}, {room})"));
+        server::serve(listener, &config, &shutdown, ready).map_err(|error| error.to_string())
     }
 
     fn bind(&self) -> Result<TcpListener, String> {
         let (host, port) = (&self.host, self.port);
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        TcpListener::bind((host, port)).map_err(|error| {
+        TcpListener::bind((host.as_str(), port)).map_err(|error| {
             let remedy = match error.kind() {
                 io::ErrorKind::AddrInUse => {
                     "another process listens there; stop it, or choose another --port \
@@ -166,10 +188,11 @@ impl Serve {
     }
 
     fn config(&self) -> Config {
+        let default = Config::default();
         Config {
             model: self.model,
-            workers: self.workers,
-            connections_max: self.connections_max,
+            workers: self.workers.unwrap_or(default.workers),
+            connections_max: self.connections_max.unwrap_or(default.connections_max),
             frame_len_max: self.frame_max,
             queue_timeout: self.queue_timeout,
             frame_timeout: self.frame_timeout,
@@ -182,16 +205,21 @@ impl Serve {
 }
 
 fn parse_workers(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(workers) if (1..=WORKERS_MAX).contains(&workers) => Ok(workers),
-        _ => Err(format!("{text:?} is no number from 1 to {WORKERS_MAX}")),
-    }
+    parse_number(text, 1, WORKERS_MAX)
+}
+
+fn parse_connections(text: &str) -> Result<usize, String> {
+    parse_number(text, 1, CONNECTIONS_MAX)
 }
 
 fn parse_frame_max(text: &str) -> Result<usize, String> {
     let len = parse_size(text)?;
-    if len == 0 {
-        return Err("no frame could have so little; allow at least one byte".to_owned());
+    let least = SHORTEST_REQUEST.len();
+    if len < least {
+        return Err(format!(
+            "{text} is less than the shortest request has, {SHORTEST_REQUEST}; allow at least \
+             {least} bytes"
+        ));
     }
     if len > FRAME_LEN_MAX {
         return Err(format!(

@@ -11,7 +11,7 @@ use super::arguments::positional;
 use super::output::report_error;
 use super::printable::sentence;
 use super::target::Target;
-use super::units::{parse_port, parse_timeout};
+use super::units::{parse_host, parse_port, parse_timeout};
 
 /// Store a JSON value under a key, in place of what was there.
 #[derive(FromArgs)]
@@ -22,7 +22,8 @@ use super::units::{parse_port, parse_timeout};
                {command_name} answer 42\n\
                echo '{{\"a\": [1, 2]}}' | {command_name} object -",
     error_code(0, "stored"),
-    error_code(2, "not stored; standard error says why")
+    error_code(2, "not stored; standard error says why"),
+    help_triggers("-h", "--help")
 )]
 pub(crate) struct Set {
     /// name of the entry
@@ -34,7 +35,7 @@ pub(crate) struct Set {
     json: String,
 
     /// address or name of the server (127.0.0.1, or what SPEICHER_ADDR says)
-    #[argh(option)]
+    #[argh(option, from_str_fn(parse_host))]
     host: Option<String>,
 
     /// port of the server (14567, or what SPEICHER_ADDR says)
@@ -69,15 +70,10 @@ impl Set {
 fn parse_json(arg: String) -> Result<Box<RawValue>, String> {
     if arg != "-" {
         return serde_json::from_str(&arg).map_err(|error| {
-            let remedy = if arg.trim_start().starts_with(['{', '[', '"', '\'']) {
-                "names and strings in JSON stand in double quotes".to_owned()
-            } else {
-                let quoted = serde_json::Value::String(arg).to_string();
-                // As a shell takes a single quote inside single quotes.
-                let quoted = quoted.replace('\'', r"'\''");
-                format!("as a string it is written '{quoted}'")
-            };
-            format!("the value is not JSON ({error}); {remedy}")
+            sentence(format_args!(
+                "values are JSON, and {}",
+                not_json(&arg, &error)
+            ))
         });
     }
     let mut text = String::new();
@@ -86,4 +82,26 @@ fn parse_json(arg: String) -> Result<Box<RawValue>, String> {
         .map_err(|error| format!("can't read the value from standard input: {error}"))?;
     serde_json::from_str(&text)
         .map_err(|error| format!("standard input is not one JSON value: {error}"))
+}
+
+/// What is wrong with the argument, and how it is written for a shell.
+fn not_json(arg: &str, error: &serde_json::Error) -> String {
+    if arg.trim().is_empty() {
+        return "this is empty; an empty string is written '\"\"', and null is nothing".to_owned();
+    }
+    let begins_as_json = arg.trim_start().starts_with(['{', '[', '"', '\'']);
+    match begins_as_json {
+        true => format!(
+            "{arg} is none ({error}); names and strings in it stand in double quotes, and single \
+             quotes around it all keep them from the shell, as in '{{\"a\": [\"b\", 1]}}'"
+        ),
+        false => {
+            let string = serde_json::Value::from(arg).to_string();
+            // As a shell takes a single quote inside single quotes.
+            let string = string.replace('\'', r"'\''");
+            format!(
+                "{arg} is none; as a string it is written '{string}', with both kinds of quotes"
+            )
+        }
+    }
 }

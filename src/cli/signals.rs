@@ -1,14 +1,18 @@
 //! SIGINT, SIGTERM and SIGHUP: the first asks the server to stop, the second ends the
-//! process at once (S2).
+//! process at once (S2, S2a).
 
 use std::mem;
 use std::process::exit;
-#[cfg(feature = "bench")]
+#[cfg(any(feature = "bench", feature = "conformance"))]
 use std::sync::Arc;
-#[cfg(feature = "bench")]
+#[cfg(any(feature = "bench", feature = "conformance"))]
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+#[cfg(feature = "bench")]
+use speicher::bench::server::kill_all;
+#[cfg(all(feature = "conformance", not(feature = "bench")))]
+use speicher::conformance::kill_all;
 use speicher::server::Shutdown;
 
 /// A second signal ended the server: 128 and SIGINT's number.
@@ -33,13 +37,13 @@ pub(super) fn stop_on_signal(shutdown: &Shutdown) -> Result<(), String> {
 /// A flag that the first signal raises, for work that ends by itself once it
 /// sees it. The second ends the process at once, with the servers that it
 /// started.
-#[cfg(feature = "bench")]
+#[cfg(any(feature = "bench", feature = "conformance"))]
 pub(super) fn stop_flag() -> Result<Arc<AtomicBool>, String> {
     let stop = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&stop);
     ctrlc::set_handler(move || {
         if raised.swap(true, Ordering::Relaxed) {
-            speicher::bench::server::kill_all();
+            kill_all();
             exit(EXIT_INTERRUPTED);
         }
     })

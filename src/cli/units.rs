@@ -1,11 +1,45 @@
 //! Sizes and times as people write them.
 
+use std::fmt::Display;
+use std::str::FromStr;
 use std::time::Duration;
+
+/// The longest time that an option takes. Longer ones would not fit into a clock.
+const TIME_MAX: Duration = Duration::from_secs(1000 * 24 * 3600);
 
 /// A port.
 pub(super) fn parse_port(text: &str) -> Result<u16, String> {
     text.parse()
         .map_err(|_| format!("{text:?} is no port; it is a number from 0 to 65535"))
+}
+
+/// A host, without the brackets that an address of version 6 may have. A port has an option of
+/// its own.
+pub(super) fn parse_host(text: &str) -> Result<String, String> {
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let host = bare.unwrap_or(text);
+    match host.split_once(':') {
+        _ if host.is_empty() => Err("it is empty; give it an address or a name".to_owned()),
+        Some((name, port)) if port.parse::<u16>().is_ok() && bare.is_none() && !name.is_empty() => {
+            Err(format!(
+                "a port has its own option; write --host {name} --port {port}"
+            ))
+        }
+        _ => Ok(host.to_owned()),
+    }
+}
+
+/// A number within these bounds.
+pub(super) fn parse_number<N>(text: &str, min: N, max: N) -> Result<N, String>
+where
+    N: FromStr + PartialOrd + Display,
+{
+    match text.parse() {
+        Ok(number) if number >= min && number <= max => Ok(number),
+        _ => Err(format!("{text:?} is no number from {min} to {max}")),
+    }
 }
 
 /// A size in bytes: digits, and K, M or G for powers of 1024.
@@ -40,12 +74,19 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
         "h" => Some(3600.0),
         _ => None,
     };
-    let parsed = number
-        .parse::<f64>()
-        .ok()
-        .zip(seconds)
-        .and_then(|(number, seconds)| Duration::try_from_secs_f64(number * seconds).ok());
-    parsed.ok_or_else(|| format!("{text:?} is no time; write it as in 500ms, 30s or 5m"))
+    let seconds = number.parse::<f64>().ok().zip(seconds);
+    let seconds = seconds.map(|(number, unit)| number * unit);
+    match seconds {
+        Some(seconds) if seconds.is_finite() && seconds > TIME_MAX.as_secs_f64() => Err(format!(
+            "{text:?} is too long; 1000 days, or 24000h, is the most"
+        )),
+        Some(seconds) => Duration::try_from_secs_f64(seconds).map_err(|_| no_time(text)),
+        None => Err(no_time(text)),
+    }
+}
+
+fn no_time(text: &str) -> String {
+    format!("{text:?} is no time; write it as in 500ms, 30s or 5m")
 }
 
 /// A time that is not zero.
@@ -87,6 +128,17 @@ mod tests {
     }
 
     #[test]
+    fn hosts_have_no_port_and_need_no_brackets() {
+        for host in ["localhost", "127.0.0.1", "::1", "fe80::1"] {
+            assert_eq!(parse_host(host), Ok(host.to_owned()));
+        }
+        assert_eq!(parse_host("[::1]"), Ok("::1".to_owned()));
+        for wrong in ["", "localhost:7000", "127.0.0.1:1"] {
+            assert!(parse_host(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
     fn sizes_are_powers_of_1024() {
         assert_eq!(parse_size("0"), Ok(0));
         assert_eq!(parse_size("500"), Ok(500));
@@ -108,6 +160,8 @@ mod tests {
         for wrong in ["", "s", "-1", "1d", "inf", "nan", "1e400", "1 s"] {
             assert!(parse_duration(wrong).is_err(), "{wrong}");
         }
+        assert_eq!(parse_duration("24000h"), Ok(TIME_MAX));
+        assert!(parse_duration("1e300").is_err() && parse_duration("24001h").is_err());
         assert!(parse_timeout("0").is_err());
     }
 }

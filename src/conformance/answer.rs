@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::failure::Failure;
+use crate::protocol::frame::HEADER_LEN;
 use crate::protocol::object::{Member, members};
 
 /// The longest excerpt of a reply in a sentence, in characters.
@@ -15,6 +16,8 @@ pub(crate) struct Answer {
     pub(crate) value: Option<String>,
     /// The sentence of `error`, where there is one.
     pub(crate) error: Option<String>,
+    /// What this reply shows of a fault, should it be the wrong one.
+    hint: Option<String>,
     text: String,
 }
 
@@ -36,8 +39,24 @@ impl Answer {
             status: status.ok_or_else(|| wrong(excerpt(text)))?,
             value: value.map(|value| value.json().to_owned()),
             error: error.and_then(Member::string).map(Cow::into_owned),
+            hint: None,
             text: text.to_owned(),
         })
+    }
+
+    /// The reply to a frame whose header was this. A server that complains of the length that
+    /// the header would announce in the other byte order has read it so.
+    pub(crate) fn asked_with(mut self, header: [u8; HEADER_LEN]) -> Self {
+        let swapped = u32::from_le_bytes(header);
+        let complains = |error: &String| error.contains(&swapped.to_string());
+        self.hint = self.error.as_ref().filter(|error| complains(error)).map(|_| {
+            format!(
+                "the server has read a length in the other byte order: {} was sent, and {swapped} \
+                 is what it complains of; the most significant byte comes first",
+                u32::from_be_bytes(header)
+            )
+        });
+        self
     }
 
     /// Fails unless the reply has the status.
@@ -50,7 +69,7 @@ impl Answer {
 
     /// That this reply came in place of what was expected.
     pub(crate) fn instead_of(&self, expected: String) -> Failure {
-        Failure::new(expected, excerpt(&self.text))
+        Failure::new(expected, excerpt(&self.text)).with_hint(|| self.hint.clone())
     }
 }
 

@@ -1,14 +1,30 @@
 //! The clauses in words, from the document that has them.
 
+use std::str::FromStr;
+
+use super::case::Level;
+
 /// The table rows of the protocol's document.
 const DOCUMENT: &str = include_str!("../../docs/protocol.md");
 
-/// What the clause of that id says; `None` when there is no such clause.
-pub fn clause(id: &str) -> Option<&'static str> {
+/// A row of the protocol's document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clause {
+    /// How much it counts.
+    pub level: Level,
+    /// What it says.
+    pub text: &'static str,
+}
+
+/// The clause of that id; `None` when there is no such clause.
+pub fn clause(id: &str) -> Option<Clause> {
     DOCUMENT.lines().find_map(|line| {
         let (row_id, rest) = line.strip_prefix("| ")?.split_once(" | ")?;
-        let (_level, text) = rest.split_once(" | ")?;
-        (row_id == id).then(|| text.trim_end_matches(" |"))
+        let (level, text) = rest.split_once(" | ")?;
+        (row_id == id).then_some(Clause {
+            level: Level::from_str(level).ok()?,
+            text: text.trim_end_matches(" |"),
+        })
     })
 }
 
@@ -18,8 +34,12 @@ mod tests {
 
     #[test]
     fn clauses_are_found_by_their_ids() {
-        assert!(clause("F1").is_some_and(|text| text.starts_with("A frame is")));
-        assert!(clause("S4").is_some_and(|text| text.ends_with("second.")));
+        let clause_of = |id| clause(id).expect("it is there");
+        assert!(clause_of("F1").text.starts_with("A frame is"));
+        assert_eq!(clause_of("F1").level, Level::Must);
+        assert!(clause_of("S4").text.ends_with("second."));
+        assert_eq!(clause_of("F6a").level, Level::Must);
         assert_eq!(clause("F0"), None);
+        assert_eq!(clause("id"), None);
     }
 }

@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use super::case::Level;
 use super::case_file::{self, Entry};
-use super::record::{Record, Report, Side};
-use super::runner::Options;
+use super::course::{Course, Options};
+use super::record::{Record, Report, Side, Verdict};
 use super::subject::Unreachable;
 use super::transcript::Transcript;
 use script::Step;
@@ -40,7 +40,7 @@ pub fn client_cases() -> &'static [ClientCase] {
 /// and `{timeout}` by the seconds that it is to wait at most.
 ///
 /// Tells `progress` of each case when it begins, with `None`, and when it has
-/// ended. Those that have not begun when the time of the run is over are recorded as skipped.
+/// ended. Those that have not begun when the run ends early are recorded as skipped.
 /// Fails when no port can be had or no command be started.
 pub fn run_client(
     command: &str,
@@ -48,19 +48,20 @@ pub fn run_client(
     options: &Options,
     progress: &mut dyn FnMut(&'static ClientCase, Option<&Record>),
 ) -> Result<Report, Unreachable> {
-    let begun = Instant::now();
     let mut records = Vec::new();
-    let mut ended_early = None;
+    let mut course = Course::begin(options);
     for &case in cases {
-        if begun.elapsed() >= options.run_timeout {
-            let cause = ended_early.get_or_insert_with(|| options.over_time());
-            let mut not_run = record(case, options);
-            not_run.remark.clone_from(cause);
-            records.push(not_run);
+        if course.cause_of_end().is_some() {
+            records.push(not_run(case, options, &mut course));
             continue;
         }
         progress(case, None);
-        let record = attempt(case, command, options)?;
+        let mut record = attempt(case, command, options)?;
+        // One that was cut short says nothing of the client.
+        if record.verdict != Verdict::Pass && options.stop.is_raised() {
+            record = not_run(case, options, &mut course);
+        }
+        course.take_in(&mut record);
         progress(case, Some(&record));
         records.push(record);
     }
@@ -71,9 +72,9 @@ pub fn run_client(
             "speicher conform --client '{}'",
             command.replace('\'', r"'\''")
         ),
+        ended_early: course.ended_early(&records),
+        took: course.took(),
         records,
-        ended_early,
-        took: begun.elapsed(),
     })
 }
 
@@ -84,11 +85,18 @@ fn attempt(
 ) -> Result<Record, Unreachable> {
     let begun = Instant::now();
     let transcript = Transcript::new();
-    let outcome = script::play(&case.steps, command, options.timeout, &transcript)?;
+    let outcome = script::play(&case.steps, command, options, &transcript)?;
     let mut record = record(case, options);
     record.took = begun.elapsed();
     record.judge(outcome.map(|()| String::new()), &transcript);
     Ok(record)
+}
+
+/// The record of a case for which there is no time any more.
+fn not_run(case: &'static ClientCase, options: &Options, course: &mut Course) -> Record {
+    let mut record = record(case, options);
+    record.remark = course.cause_of_end().unwrap_or_default();
+    record
 }
 
 fn record(case: &'static ClientCase, options: &Options) -> Record {
@@ -119,7 +127,7 @@ mod tests {
     use crate::conformance::clause::clause;
 
     #[test]
-    fn every_case_can_be_read_and_cites_clauses_that_exist() {
+    fn every_case_can_be_read_and_cites_clauses_of_its_level() {
         let mut seen = HashSet::new();
         for case in client_cases() {
             assert!(seen.insert(case.id), "{} is there twice", case.id);
@@ -130,7 +138,8 @@ mod tests {
                 case.id
             );
             for id in &case.clauses {
-                assert!(clause(id).is_some(), "{} cites {id}", case.id);
+                let level = clause(id).map(|clause| clause.level);
+                assert_eq!(level, Some(case.level), "{} cites {id}", case.id);
             }
             for step in &case.steps {
                 step.check()

@@ -9,6 +9,8 @@ pub struct Failure {
     pub expected: String,
     /// What came.
     pub got: String,
+    /// The fault behind it, where the bytes show one.
+    pub hint: Option<String>,
 }
 
 impl Failure {
@@ -16,14 +18,21 @@ impl Failure {
         Self {
             expected: expected.into(),
             got: got.into(),
+            hint: None,
         }
+    }
+
+    /// The failure with a hint; one that is there already stays.
+    pub(crate) fn with_hint(mut self, hint: impl FnOnce() -> Option<String>) -> Self {
+        self.hint = self.hint.or_else(hint);
+        self
     }
 
     /// The failure of one of several steps.
     pub(crate) fn in_step(self, step: usize, all: usize) -> Self {
         Self {
             expected: format!("in step {step} of {all}, {}", self.expected),
-            got: self.got,
+            ..self
         }
     }
 }

@@ -3,8 +3,6 @@
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsFd;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,6 +11,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::answer::Answer;
 use super::failure::Failure;
+use super::hint::{hint, is_enough};
+use super::stop::Stop;
 use super::transcript::{Event, Transcript};
 use crate::protocol::frame::{self, HEADER_LEN};
 
@@ -21,6 +21,9 @@ const INBOX_LEN_MAX: usize = 128 << 20;
 
 /// Bytes asked of the socket at once.
 const READ_LEN: usize = 64 << 10;
+
+/// How long to wait for what is behind a header that can't be right.
+const REST_TIME: Duration = Duration::from_millis(50);
 
 /// How often to look whether the wait is still wanted.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -35,11 +38,13 @@ pub(crate) struct Link {
     deadline: Instant,
     transcript: Transcript,
     inbox: Vec<u8>,
+    /// The header of the frame that was sent last.
+    header: Option<[u8; HEADER_LEN]>,
     end: Option<End>,
     /// Whether the peer takes no more bytes.
     is_deaf: bool,
     /// Raised when nobody needs the outcome any more.
-    cancelled: Option<Arc<AtomicBool>>,
+    cancelled: Stop,
 }
 
 /// How the server ended its side.
@@ -85,15 +90,16 @@ impl Link {
             deadline,
             transcript: transcript.clone(),
             inbox: Vec::new(),
+            header: None,
             end: None,
             is_deaf: false,
-            cancelled: None,
+            cancelled: Stop::default(),
         })
     }
 
     /// The link, which gives up at once when the flag is raised.
-    pub(crate) fn cancelled_by(mut self, flag: &Arc<AtomicBool>) -> Self {
-        self.cancelled = Some(Arc::clone(flag));
+    pub(crate) fn cancelled_by(mut self, stop: &Stop) -> Self {
+        self.cancelled = stop.clone();
         self
     }
 
@@ -153,6 +159,7 @@ impl Link {
         len: Option<usize>,
         pause: Duration,
     ) {
+        self.header = bytes.first_chunk().copied();
         let mut cuts = cut.iter().copied();
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -168,7 +175,9 @@ impl Link {
 
     /// Sends the payload in a frame.
     pub(crate) fn send_frame(&mut self, payload: impl AsRef<[u8]>) {
-        self.send(&framed(payload.as_ref()));
+        let frame = framed(payload.as_ref());
+        self.header = frame.first_chunk().copied();
+        self.send(&frame);
     }
 
     /// Sends the payload in a frame and waits for the reply.
@@ -189,11 +198,31 @@ impl Link {
     /// Waits for the next reply.
     pub(crate) fn answer(&mut self) -> Result<Answer, Failure> {
         let payload = self.payload()?;
-        Answer::read(&payload)
+        let answer = Answer::read(&payload).map_err(|failure| {
+            let frame = framed(&payload);
+            failure.with_hint(|| hint(&[frame.as_slice(), &self.inbox].concat()))
+        })?;
+        Ok(match self.header {
+            Some(header) => answer.asked_with(header),
+            None => answer,
+        })
     }
 
     /// Waits for the payload of the next frame.
     pub(crate) fn payload(&mut self) -> Result<Vec<u8>, Failure> {
+        self.next_payload().map_err(|failure| {
+            // What is behind a header that can't be right may still be on its way.
+            self.within(REST_TIME, |link| {
+                while !is_enough(&link.inbox) && link.end.is_none() && link.wait(PollFlags::POLLIN)
+                {
+                    link.take_in();
+                }
+            });
+            failure.with_hint(|| self.fault())
+        })
+    }
+
+    fn next_payload(&mut self) -> Result<Vec<u8>, Failure> {
         self.gather(HEADER_LEN)?;
         let header = self.inbox[..HEADER_LEN].try_into().expect("4 bytes");
         let len = frame::payload_len(header, frame::FRAME_LEN_MAX).map_err(|_| {
@@ -226,6 +255,11 @@ impl Link {
             Some(_) => self.payload().map(Some),
             None => Ok(None),
         }
+    }
+
+    /// What is wrong with the bytes that have come and were not taken, where they show it.
+    pub(crate) fn fault(&self) -> Option<String> {
+        hint(&self.inbox)
     }
 
     /// Waits for the first bytes that come, and returns how many came at once.
@@ -267,7 +301,10 @@ impl Link {
         });
         match self.inbox.len() {
             0 => Ok(()),
-            len => Err(Failure::new("no reply", format!("{len} bytes came"))),
+            len => {
+                let failure = Failure::new("no reply", format!("{len} bytes came"));
+                Err(failure.with_hint(|| self.fault()))
+            }
         }
     }
 
@@ -306,7 +343,7 @@ impl Link {
     fn wait(&self, events: PollFlags) -> bool {
         loop {
             let left = self.deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.is_cancelled() {
+            if left.is_zero() || self.cancelled.is_raised() {
                 return false;
             }
             // A millisecond more, because poll counts in whole ones.
@@ -318,11 +355,6 @@ impl Link {
                 outcome => return outcome.is_ok(),
             }
         }
-    }
-
-    fn is_cancelled(&self) -> bool {
-        let is_raised = |flag: &Arc<AtomicBool>| flag.load(Ordering::Relaxed);
-        self.cancelled.as_ref().is_some_and(is_raised)
     }
 
     /// Reads all that has come.

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::Command;
 
+use super::stop::Stop;
 use crate::child::port::{free_port, with_port};
 use crate::child::{Child, Launch};
 
@@ -11,38 +12,41 @@ use crate::child::{Child, Launch};
 pub(crate) struct Process {
     command: String,
     port: u16,
+    /// Ends the wait for a server that starts.
+    stop: Stop,
     pub(crate) child: Child,
 }
 
 impl Process {
     /// Runs the command in a shell, with a free port in place of `{port}`, and
-    /// waits up to 20 s until a connection is accepted there.
+    /// waits up to 20 s until a connection is accepted there, or the flag is raised.
     ///
     /// Fails with a sentence that has the end of what the command printed.
-    pub(crate) fn start(command: &str) -> Result<Self, String> {
+    pub(crate) fn start(command: &str, stop: &Stop) -> Result<Self, String> {
         let port = free_port().map_err(|error| format!("there is no free port: {error}"))?;
-        Self::start_on(command, port)
+        Self::start_on(command, port, stop)
     }
 
-    fn start_on(command: &str, port: u16) -> Result<Self, String> {
+    fn start_on(command: &str, port: u16, stop: &Stop) -> Result<Self, String> {
         let launch = Launch::new(shell_command(command, port));
         let started = launch.and_then(Launch::start);
         let mut process = Self {
             command: command.to_owned(),
             port,
+            stop: stop.clone(),
             child: started.map_err(|error| format!("sh can't be started: {error}"))?,
         };
         let address = process.address();
         process
             .child
-            .wait_until_accepting(address, command, || false)?;
+            .wait_until_accepting(address, command, || stop.is_raised())?;
         Ok(process)
     }
 
     /// Stops the server and starts it again on the same port.
     pub(crate) fn restart(&mut self) -> Result<(), String> {
         self.child.stop();
-        *self = Self::start_on(&self.command, self.port)?;
+        *self = Self::start_on(&self.command, self.port, &self.stop)?;
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::transcript::Transcript;
 
 /// What came of a case.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
     /// The server does as the case says.
     Pass,
@@ -40,6 +40,8 @@ pub struct Record {
     pub is_known: bool,
     /// What was expected and what came, where the two differ.
     pub failure: Option<Failure>,
+    /// The id of the first case that failed in the same way, where this is another.
+    pub alike: Option<&'static str>,
     /// What went over the connections, in lines with hexdumps; empty unless
     /// there is a failure.
     pub transcript: String,
@@ -65,6 +67,7 @@ impl Record {
             took: Duration::ZERO,
             is_known,
             failure: None,
+            alike: None,
             transcript: String::new(),
             remark: String::new(),
         }
@@ -149,6 +152,12 @@ impl Report {
     /// Whether the run had ended before the case was done.
     pub(crate) fn is_not_run(&self, record: &Record) -> bool {
         record.verdict == Verdict::Skip && self.ended_early.as_ref() == Some(&record.remark)
+    }
+
+    /// The others that failed as the record did, which is the first of its kind.
+    pub(crate) fn alike(&self, record: &Record) -> Vec<&Record> {
+        let is_alike = |other: &&Record| other.alike == Some(record.id);
+        self.records.iter().filter(is_alike).collect()
     }
 
     /// A command that runs just that case again.

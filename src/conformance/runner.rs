@@ -1,20 +1,22 @@
 //! Runs cases on a subject, group by group.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use super::case::{Case, Kind};
+use super::course::{Course, Options};
 use super::failure::Failure;
-use super::link::Link;
+use super::link::{Link, framed};
 use super::process::Process;
 use super::record::{Record, Report, Side, Verdict};
+use super::stop::Stop;
 use super::subject::{Server, Subject, Unreachable};
 use super::transcript::Transcript;
 use super::trial::Trial;
+use crate::protocol::frame::HEADER_LEN;
 
 /// How long to look whether a server that failed a case has ended by it.
 const DEATH_TIME: Duration = Duration::from_millis(100);
@@ -26,40 +28,8 @@ const CLEAR_TIMEOUT: Duration = Duration::from_secs(1);
 /// all.
 const SILENT_CASES_MAX: usize = 3;
 
-/// How to run.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The time that a case may take, unless it is one that waits for longer.
-    pub timeout: Duration,
-    /// How long the server says that a frame may take (F8).
-    pub frame_timeout: Duration,
-    /// How long all cases may take, beside what a server takes to start and to end; those
-    /// that are not done by then are not run.
-    pub run_timeout: Duration,
-    /// Ids of cases that are known to fail: they run, and do not count.
-    pub known_failing: HashSet<String>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            timeout: Duration::from_secs(5),
-            frame_timeout: Duration::from_secs(30),
-            run_timeout: Duration::from_secs(600),
-            known_failing: HashSet::new(),
-        }
-    }
-}
-
-impl Options {
-    /// What is said of cases that were not done in time.
-    pub(super) fn over_time(&self) -> String {
-        format!(
-            "not all cases were done within {} s; --run-timeout allows more",
-            self.run_timeout.as_secs_f64()
-        )
-    }
-}
+/// How long it may take to answer a header with its bytes swapped, which it should not.
+const SWAPPED_TIME: Duration = Duration::from_secs(1);
 
 /// Runs the cases, and tells `progress` of each when it begins, with `None`,
 /// and when it has ended.
@@ -75,15 +45,13 @@ pub fn run(
     options: &Options,
     progress: &mut dyn FnMut(&'static Case, Option<&Record>),
 ) -> Result<Report, Unreachable> {
-    let begun = Instant::now();
+    let server = subject.server(&options.stop)?;
     let mut host = Host {
         subject,
         options,
-        server: Some(subject.server()?),
-        deadline: begun + options.run_timeout,
+        server: Some(server),
+        course: Course::begin(options),
         silent_cases: 0,
-        ended: None,
-        cancelled: Arc::default(),
     };
     let mut records = Vec::new();
     for group in cases.chunk_by(|a, b| a.group() == b.group()) {
@@ -93,9 +61,9 @@ pub fn run(
         side: Side::Server,
         subject: subject.to_string(),
         command: subject.command(),
+        ended_early: host.course.ended_early(&records),
+        took: host.course.took(),
         records,
-        ended_early: host.ended,
-        took: begun.elapsed(),
     })
 }
 
@@ -105,14 +73,9 @@ struct Host<'a> {
     options: &'a Options,
     /// `None` until the next case needs one.
     server: Option<Server>,
-    /// When the run is over.
-    deadline: Instant,
+    course: Course<'a>,
     /// Cases that took all their time since the server last showed that it answers.
     silent_cases: usize,
-    /// Why no more cases are run.
-    ended: Option<String>,
-    /// Raised with that, for the cases that run beside others.
-    cancelled: Arc<AtomicBool>,
 }
 
 impl Host<'_> {
@@ -123,7 +86,8 @@ impl Host<'_> {
     ) -> Vec<Record> {
         self.clear();
         let records = thread::scope(|scope| {
-            let begun = |case: &&&'static Case| case.kind == Kind::Waiting && self.ended.is_none();
+            let begun =
+                |case: &&&'static Case| case.kind == Kind::Waiting && !self.course.is_over();
             let waiting: Vec<_> = cases.iter().filter(begun).collect();
             let mut waiting: VecDeque<_> = waiting
                 .into_iter()
@@ -162,7 +126,7 @@ impl Host<'_> {
         }
         progress(case, None);
         let begun = Instant::now();
-        let record = match (beside, case.kind) {
+        let mut record = match (beside, case.kind) {
             (Some(thread), _) => thread.join().expect("cases do not panic"),
             (None, Kind::OwnProcess) => self.on_its_own(case),
             (None, Kind::Plain | Kind::Waiting) => self.plain(case),
@@ -174,6 +138,7 @@ impl Host<'_> {
             progress(case, Some(&not_run));
             return not_run;
         }
+        self.course.take_in(&mut record);
         progress(case, Some(&record));
         if begun.elapsed().max(record.took) >= timeout_of(case, self.options) {
             self.silent_cases += 1;
@@ -186,42 +151,52 @@ impl Host<'_> {
 
     /// The record of a case for which there is no time, or no server any more.
     fn not_run(&mut self, case: &'static Case) -> Option<Record> {
-        if Instant::now() >= self.deadline {
-            self.end(self.options.over_time());
-        }
         let mut record = record(case, self.options);
-        record.remark = self.ended.clone()?;
+        record.remark = self.course.cause_of_end()?;
         Some(record)
-    }
-
-    fn end(&mut self, cause: String) {
-        self.ended.get_or_insert(cause);
-        self.cancelled.store(true, Ordering::Relaxed);
     }
 
     /// Ends the run if the server lets the time pass for the plainest request as well.
     fn look_whether_it_answers(&mut self) {
-        let timeout = self.options.timeout;
-        let deadline = self.deadline.min(Instant::now() + timeout);
-        let asked = self.server().and_then(|server| {
-            let mut link = Link::connect("", server.address(), deadline, &Transcript::new())?;
-            link.send_frame(format!(r#"{{"command":"GET","key":"{}"}}"#, unique_key()));
-            link.payload()
-        });
-        if asked.is_err() {
-            self.end(format!(
-                "the server let the time pass in {SILENT_CASES_MAX} cases, and a plain GET it did \
-                 not answer within {} s either; a slow server needs a longer --timeout",
-                timeout.as_secs_f64()
-            ));
-        }
         self.silent_cases = 0;
+        let timeout = self.options.timeout;
+        let request = framed(format!(r#"{{"command":"GET","key":"{}"}}"#, unique_key()).as_bytes());
+        let Err(failure) = self.payload_after(&request, timeout) else {
+            return;
+        };
+        let why = failure.hint.unwrap_or_else(|| {
+            let mut swapped = request;
+            swapped[..HEADER_LEN].reverse();
+            let outcome = self.payload_after(&swapped, timeout.min(SWAPPED_TIME));
+            match outcome.map_err(|failure| failure.hint) {
+                Err(None) => "a slow server needs a longer --timeout",
+                Ok(_) | Err(Some(_)) => {
+                    "it does answer when the bytes of the header are swapped, but the most \
+                     significant byte comes first"
+                }
+            }
+            .to_owned()
+        });
+        self.course.end(format!(
+            "the server let the time pass in {SILENT_CASES_MAX} cases, and a plain GET it did not \
+             answer within {} s either; {why}",
+            timeout.as_secs_f64()
+        ));
+    }
+
+    /// What the server answers to the bytes, on a connection of their own.
+    fn payload_after(&mut self, bytes: &[u8], timeout: Duration) -> Result<Vec<u8>, Failure> {
+        let deadline = self.course.deadline().min(Instant::now() + timeout);
+        let address = self.server()?.address();
+        let mut link = Link::connect("", address, deadline, &Transcript::new())?;
+        link.send(bytes);
+        link.payload()
     }
 
     /// The server, started if there is none.
     fn server(&mut self) -> Result<&mut Server, Failure> {
         if self.server.is_none() {
-            let server = self.subject.server();
+            let server = self.subject.server(&self.course.stop);
             let gone = |error: Unreachable| Failure::new("a server that starts", error.to_string());
             self.server = Some(server.map_err(gone)?);
         }
@@ -258,7 +233,7 @@ impl Host<'_> {
 
     /// Removes what is stored. A server that can't do that shows it in cases.
     fn clear(&mut self) {
-        if let Some(server) = self.server.as_ref().filter(|_| self.ended.is_none()) {
+        if let Some(server) = self.server.as_ref().filter(|_| !self.course.is_over()) {
             let deadline = Instant::now() + CLEAR_TIMEOUT;
             let link = Link::connect("", server.address(), deadline, &Transcript::new());
             let _ = link.and_then(|mut link| link.ask(r#"{"command":"RST"}"#));
@@ -272,7 +247,7 @@ impl Host<'_> {
             skipped.remark = "only --spawn can start and stop a server".to_owned();
             return skipped;
         }
-        match self.subject.process() {
+        match self.subject.process(&self.course.stop) {
             Err(error) => {
                 let failure = Failure::new("a server that starts", error.to_string());
                 attempt(case, Err(failure), options, self.limits(case), None)
@@ -291,10 +266,13 @@ impl Host<'_> {
     }
 
     fn limits(&self, case: &Case) -> Limits {
-        let left = self.deadline.saturating_duration_since(Instant::now());
+        let left = self
+            .course
+            .deadline()
+            .saturating_duration_since(Instant::now());
         Limits {
             timeout: timeout_of(case, self.options).min(left),
-            cancelled: Arc::clone(&self.cancelled),
+            stop: self.course.stop.clone(),
         }
     }
 }
@@ -302,7 +280,7 @@ impl Host<'_> {
 /// When a case has to end.
 struct Limits {
     timeout: Duration,
-    cancelled: Arc<AtomicBool>,
+    stop: Stop,
 }
 
 /// The time that a case may take.
@@ -322,14 +300,14 @@ fn attempt(
     process: Option<&mut Process>,
 ) -> Record {
     let begun = Instant::now();
-    let Limits { timeout, cancelled } = limits;
+    let Limits { timeout, stop } = limits;
     let mut record = record(case, options);
     match address {
         Err(failure) => record.judge(Err(failure), &Transcript::new()),
         Ok(address) => {
             let key = unique_key();
             let frame_timeout = options.frame_timeout;
-            let mut trial = Trial::new(address, key, timeout, frame_timeout, process, cancelled);
+            let mut trial = Trial::new(address, key, timeout, frame_timeout, process, stop);
             let outcome = case.act(&mut trial);
             record.judge(outcome, trial.transcript());
         }

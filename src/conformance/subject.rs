@@ -5,6 +5,7 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use super::process::Process;
+use super::stop::Stop;
 
 /// How long to try to reach a server that should be there.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -39,18 +40,19 @@ pub(crate) enum Server {
 }
 
 impl Subject {
-    pub(crate) fn server(&self) -> Result<Server, Unreachable> {
+    /// A server to ask; the wait for one that is started ends when the flag is raised.
+    pub(crate) fn server(&self, stop: &Stop) -> Result<Server, Unreachable> {
         match self {
             Self::Running(text) => reach(text).map(Server::Running).map_err(Unreachable),
-            Self::Spawned(_) => self.process().map(Server::Spawned),
+            Self::Spawned(_) => self.process(stop).map(Server::Spawned),
         }
     }
 
     /// A process of its own for one case; only of a spawned subject.
-    pub(crate) fn process(&self) -> Result<Process, Unreachable> {
+    pub(crate) fn process(&self, stop: &Stop) -> Result<Process, Unreachable> {
         match self {
             Self::Running(_) => Err(Unreachable("it was not started by the kit".to_owned())),
-            Self::Spawned(command) => Process::start(command).map_err(Unreachable),
+            Self::Spawned(command) => Process::start(command, stop).map_err(Unreachable),
         }
     }
 

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::failure::Failure;
 use super::link::Link;
 use super::process::Process;
+use super::stop::Stop;
 use super::transcript::{Event, Transcript};
 
 /// One run of one case.
@@ -21,7 +20,7 @@ pub(crate) struct Trial<'a> {
     transcript: Transcript,
     links: BTreeMap<String, Link>,
     process: Option<&'a mut Process>,
-    cancelled: Arc<AtomicBool>,
+    cancelled: Stop,
 }
 
 impl<'a> Trial<'a> {
@@ -31,7 +30,7 @@ impl<'a> Trial<'a> {
         timeout: Duration,
         frame_timeout: Duration,
         process: Option<&'a mut Process>,
-        cancelled: Arc<AtomicBool>,
+        cancelled: Stop,
     ) -> Self {
         Self {
             address,

@@ -27,7 +27,7 @@ pub enum StatusCode {
 pub enum Reply {
     /// SET, RST, or DEL of a key that was there (A3).
     Done,
-    /// GET of a key that is there (A2).
+    /// GET of a key that is there (A2, A2a).
     Value(Value),
     /// GET of a key that is not there (A3).
     NoValue,
@@ -104,7 +104,7 @@ const WRITE_LEN_MAX: usize = 512 << 10;
 
 /// The bytes of replies that wait for the socket, in order.
 ///
-/// A frame's header and payload are handed over in one write (F2).
+/// A frame's header and payload are handed over in one write (F2a).
 #[derive(Debug, Default)]
 pub struct Encoder {
     /// What goes before `tail`; empty unless long values wait.

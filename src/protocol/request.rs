@@ -237,9 +237,9 @@ pub enum BadRequest {
     KeyMissing(&'static str),
     /// `key` is not a string (R4).
     KeyNotAString,
-    /// `key` has a lone surrogate escape (R4).
+    /// `key` has a lone surrogate escape (R4a).
     KeyNotUnicode,
-    /// `key` is the empty string (R4).
+    /// `key` is the empty string (R4a).
     KeyEmpty,
     /// SET without `value` (R3).
     ValueMissing,

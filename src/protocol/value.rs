@@ -9,12 +9,12 @@ use super::entry::{self, Entry};
 /// The deepest nesting of arrays and objects that a value may have (R7).
 pub const VALUE_DEPTH_MAX: usize = 512;
 
-/// The name of an entry: any Unicode text but the empty one (R4).
+/// The name of an entry: any Unicode text but the empty one (R4, R4a).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Key(Box<str>);
 
 impl Key {
-    /// `None` when `text` is empty, which no key may be (R4).
+    /// `None` when `text` is empty, which no key may be (R4a).
     pub fn new(text: &str) -> Option<Self> {
         (!text.is_empty()).then(|| Self(text.into()))
     }
@@ -47,7 +47,7 @@ pub struct KeyRef<'a> {
 }
 
 impl<'a> KeyRef<'a> {
-    /// Computes the hash. `None` when `text` is empty, which no key may be (R4).
+    /// Computes the hash. `None` when `text` is empty, which no key may be (R4a).
     pub fn new(text: &'a str) -> Option<Self> {
         let hash = entry::hash(text);
         (!text.is_empty()).then_some(Self { hash, text })
@@ -77,7 +77,7 @@ impl<'a> KeyRef<'a> {
 impl Entry {
     /// Puts a key and a value together. Without memory the process ends.
     ///
-    /// `None` when the key is empty (R4).
+    /// `None` when the key is empty (R4a).
     pub fn with_json(key: &str, json: &Json<'_>) -> Option<Self> {
         (!key.is_empty()).then(|| Self::new(key, json.0))
     }

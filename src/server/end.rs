@@ -11,7 +11,7 @@ use crate::store::StoreLost;
 pub(super) enum End {
     /// The peer closed its sending side (F7).
     PeerClosed,
-    /// The server stops (S2).
+    /// The server stops (S2, S2a).
     Stopping,
     /// No frame began within the idle timeout.
     Idle,

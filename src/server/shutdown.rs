@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Asks a server to stop (S2). Clones ask the same server.
+/// Asks a server to stop (S2, S2a). Clones ask the same server.
 #[derive(Clone, Default)]
 pub struct Shutdown(Arc<Inner>);
 

@@ -13,7 +13,7 @@ pub(super) fn is_out_of_descriptors(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
 }
 
-/// Makes an accepted socket ready to serve: replies leave at once (F2), and
+/// Makes an accepted socket ready to serve: replies leave at once (F2a), and
 /// dead peers are found.
 pub(super) fn prepare(stream: &TcpStream) -> io::Result<()> {
     enable_keepalive(stream)?;

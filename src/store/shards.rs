@@ -49,7 +49,7 @@ impl Shards {
     /// Executes one request as a [`Store`](super::Store) does.
     ///
     /// Each request is atomic, a reset too: it takes every lock before it
-    /// removes anything, so all requests are in one order (S1).
+    /// removes anything, so all requests are in one order (S1a).
     pub fn apply(&self, request: Request<KeyRef<'_>>, garbage: &mut Garbage) -> Reply {
         (&mut &*self).apply(request.key_hash(), request, garbage)
     }

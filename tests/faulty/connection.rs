@@ -1,6 +1,6 @@
 //! One connection, from its first byte to its last.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::exit;
 use std::time::{Duration, Instant};
@@ -25,6 +25,9 @@ pub fn serve(server: &Server, stream: TcpStream) -> io::Result<()> {
     let writes_apart =
         server.has(Fault::HeaderInTwoWrites) || server.has(Fault::PayloadInSecondWrite);
     stream.set_nodelay(!writes_apart)?;
+    if server.has(Fault::Greets) {
+        (&stream).write_all(b"welcome\r\n")?;
+    }
     let mut private = State::default();
     let mut keys_set = Vec::new();
     let mut input = Input::new(server, &stream);

@@ -174,7 +174,9 @@ fn announced(fault: Fault, header: [u8; HEADER_LEN]) -> Result<usize, FrameError
     let [a, b, c, d] = header;
     let signed = |byte: u8| i32::from(byte.cast_signed());
     match fault {
-        Fault::LittleEndian => payload_len([d, c, b, a], FRAME_LEN_MAX_DEFAULT),
+        Fault::LittleEndian | Fault::LittleEndianAll => {
+            payload_len([d, c, b, a], FRAME_LEN_MAX_DEFAULT)
+        }
         Fault::LengthOf16Bits => payload_len([0, 0, c, d], FRAME_LEN_MAX_DEFAULT),
         Fault::LengthOfSignedBytes if a == 0 => {
             let sum = (signed(b) << 16) + (signed(c) << 8) + signed(d);

@@ -49,10 +49,17 @@ impl<'a> Output<'a> {
         };
         let len = match fault {
             Fault::ReplyLengthOfCharacters => String::from_utf8_lossy(&payload).chars().count(),
+            Fault::HeaderCounted => payload.len() + HEADER_LEN,
             _ => payload.len(),
         };
-        let header = header(len).ok_or(ErrorKind::InvalidData)?;
-        let frame = [&header, &payload[..]].concat();
+        let mut header = header(len).ok_or(ErrorKind::InvalidData)?;
+        if let Fault::LittleEndianReplies | Fault::LittleEndianAll = fault {
+            header.reverse();
+        }
+        let frame = match fault {
+            Fault::HeaderLeftOut => payload,
+            _ => [&header, &payload[..]].concat(),
+        };
         let mut stream = self.stream;
         match fault {
             Fault::HeaderInTwoWrites => {

@@ -10,10 +10,11 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 /// The faults. `none` is a client that every case passes.
-const FAULTS: [&str; 16] = [
+const FAULTS: [&str; 17] = [
     "none",
     "ends-at-once",
     "never-connects",
+    "little-endian",
     "header-read-once",
     "payload-read-once",
     "keeps-broken-connections",
@@ -129,7 +130,10 @@ impl Client {
             true => payload.chars().count(),
             false => payload.len(),
         };
-        let header = i32::try_from(len).map_err(broken)?.to_be_bytes();
+        let mut header = i32::try_from(len).map_err(broken)?.to_be_bytes();
+        if self.has("little-endian") {
+            header.reverse();
+        }
         let stream = self.stream.as_mut().expect("it is there");
         stream.write_all(&[&header, payload.as_bytes()].concat())?;
         let header = self.read(4, "header-read-once")?;

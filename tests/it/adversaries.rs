@@ -159,7 +159,7 @@ fn fill(mut peer: Peer, value_len: usize, refused: usize) {
     }
 }
 
-/// Frames of 64 MiB, each of which takes a core longer to read than a peer
+/// S5: frames of 64 MiB, each of which takes a core longer to read than a peer
 /// should wait.
 fn long_frames_hold_up_neither_others_nor_the_stop(model: Model) {
     const COUNT: usize = 24;
@@ -191,7 +191,7 @@ fn long_frames_hold_up_neither_others_nor_the_stop(model: Model) {
     );
 }
 
-/// S2: its last reply is never confirmed for long, since the next follows.
+/// S2a: its last reply is never confirmed for long, since the next follows.
 fn a_peer_that_asks_now_and_then_does_not_hold_up_the_stop(model: Model) {
     const INTERVAL: Duration = Duration::from_millis(20);
 

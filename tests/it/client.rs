@@ -147,6 +147,7 @@ fn error_after(bytes: &'static [u8]) -> Error {
     error
 }
 
+/// C2
 #[test]
 fn broken_replies_are_typed_errors_and_end_the_connection() {
     assert!(matches!(error_after(b""), Error::Closed));
@@ -165,6 +166,7 @@ fn broken_replies_are_typed_errors_and_end_the_connection() {
     assert!(matches!(error, Error::Unfit(Reply::Done)), "{error}");
 }
 
+/// C1
 #[test]
 fn a_reply_in_pieces_is_a_reply() {
     let address = hostile(b"\0\0\0\x1d{\"status_code\":200,\"value\":7}");
@@ -172,6 +174,7 @@ fn a_reply_in_pieces_is_a_reply() {
     assert_eq!(client.get("k").expect("a reply"), Some(7));
 }
 
+/// C3
 #[test]
 fn silence_is_a_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");

@@ -1,6 +1,6 @@
 //! The commands as people type them: output, exit codes, sentences.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -138,6 +138,9 @@ fn mistakes_get_a_sentence_with_a_remedy_and_exit_with_2() {
         (&["set", "foo", "bar"][..], r#"written '"bar"'"#),
         (&["set", "foo", "-"], "standard input is not one JSON value"),
         (&["set", "", "1"], "the key is empty"),
+        (&["set", "foo", "bar"], "values are JSON, and bar is none"),
+        (&["set", "foo", "{a:1}"], r#"as in '{"a": ["b", 1]}'"#),
+        (&["set", "foo", ""], r#"an empty string is written '""'"#),
         (&["set", "foo", "it's"], r#"'"it'\''s"'"#),
         (&["set", "foo", "{'a':1}"], "double quotes"),
         (&["set", "foo"], "speicher set --help"),
@@ -145,7 +148,30 @@ fn mistakes_get_a_sentence_with_a_remedy_and_exit_with_2() {
         (&["del", "foo"], "it is called delete"),
         (&["--port", "7000", "get", "foo"], "come after"),
         (&["get", "foo", "--port", "80000"], "from 0 to 65535"),
-        (&["serve", "--frame-max", "0"], "at least one byte"),
+        (&["serve", "--port", "-1"], r#""-1" is no port"#),
+        (&["get", "foo", "--timeout", "-5"], r#""-5" is no time"#),
+        (
+            &["get", "foo", "--timeout", "99999999h"],
+            "24000h, is the most",
+        ),
+        (&["get", "foo", "--reply-max", "18"], "at least 19 bytes"),
+        (&["serve", "--frame-max", "0"], "at least 17 bytes"),
+        (&["serve", "--frame-max", "16"], r#"{"command":"RST"}"#),
+        (&["serve", "--connections-max", "-1"], "from 1 to 10000000"),
+        (&["serve", "--connections-max", "5"], "is --workers"),
+        (
+            &["sevre"],
+            "there is no command sevre (did you mean serve?)",
+        ),
+        (&["get", "--prot", "1", "foo"], "(did you mean --port?)"),
+        (
+            &["serve", "--frame_max", "1M"],
+            "(did you mean --frame-max?)",
+        ),
+        (
+            &["get", "foo", "-timeout", "1"],
+            "(did you mean --timeout?)",
+        ),
         (&["get", "foo", "--port", "x"], "--port"),
         (&["get", "foo", "--timeout", "0"], "more than zero"),
         (&["serve", "--workers", "0"], "from 1 to 10000"),
@@ -167,6 +193,42 @@ fn mistakes_get_a_sentence_with_a_remedy_and_exit_with_2() {
             outcome.stderr
         );
         assert_eq!(outcome.stdout, "");
+    }
+}
+
+/// What only some builds have.
+#[test]
+fn mistakes_with_other_models_and_with_the_lab_get_a_sentence_too() {
+    for model in Model::ALL.into_iter().filter(|model| model.is_built()) {
+        let other = match room_option(model) {
+            "--workers" => "--connections-max",
+            _ => "--workers",
+        };
+        let outcome = alone(&["serve", "--model", model.name(), other, "5"]);
+        assert_eq!(outcome.code, Some(2), "{}", outcome.stderr);
+        let words = format!("the {model} model has no {other}");
+        assert!(outcome.stderr.contains(&words), "{}", outcome.stderr);
+        assert!(
+            outcome.stderr.contains(room_option(model)),
+            "{}",
+            outcome.stderr
+        );
+    }
+    #[cfg(feature = "bench")]
+    for (args, words) in [
+        (
+            &["bench", "127.0.0.1:1", "--seed", "-1"][..],
+            r#""-1" is no number from 0"#,
+        ),
+        (
+            &["bench", "127.0.0.1:1", "--rate", "-5"],
+            r#""-5" is no rate"#,
+        ),
+        (&["compare", "--seed", "x"], r#""x" is no number from 0"#),
+    ] {
+        let outcome = alone(args);
+        assert_eq!(outcome.code, Some(2), "{}", outcome.stderr);
+        assert!(outcome.stderr.contains(words), "{}", outcome.stderr);
     }
 }
 
@@ -265,8 +327,20 @@ fn help_and_version_go_to_standard_output() {
             help.stdout.contains(&format!("\n  {command} ")),
             "{command}"
         );
-        assert_eq!(alone(&[command, "--help"]).code, Some(0));
+        let asked = alone(&[command, "--help"]);
+        assert_eq!(asked.code, Some(0));
+        for args in [[command, "-h"], ["help", command], ["--help", command]] {
+            assert_eq!(alone(&args).stdout, asked.stdout, "{args:?}");
+        }
+        // Behind the other three it is a key.
+        if asked.stdout.contains("--help, help ") {
+            assert_eq!(alone(&[command, "help"]).stdout, asked.stdout);
+        }
     }
+    for command in ["serve", "reset"] {
+        assert!(alone(&[command, "help"]).stdout.contains("--help, help "));
+    }
+    assert_eq!(alone(&["-h"]).stdout, help.stdout);
 }
 
 #[test]
@@ -296,23 +370,31 @@ fn the_ready_line_is_what_scripts_wait_for() {
 }
 
 #[test]
+fn a_ready_line_that_cannot_be_written_is_said_on_standard_error() {
+    let program = env!("CARGO_BIN_EXE_speicher");
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"exec "$0" serve --port 0 > /dev/full"#, program]);
+    let mut server = Process::spawn(command);
+    let said = server.complaint("listening on ");
+    assert!(said.contains("can't write to standard output"), "{said}");
+    let (_, address) = said.split_once("listening on ").expect("the line");
+    let address = address.split(' ').next().expect("an address");
+    let mut peer = Peer::connect(address.parse().expect("an address"));
+    assert_eq!(peer.set("k", "1"), 200, "it serves all the same");
+    server.signal("TERM");
+    assert_eq!(server.wait().0.code(), Some(0));
+}
+
+#[test]
 fn verbose_logs_each_connection_on_standard_error() {
-    let mut command = speicher();
-    command.args(["serve", "--port", "0", "--verbose"]);
-    let mut server = Process::spawn({
-        command.stderr(Stdio::piped());
-        command
-    });
+    let mut server = Process::serve(&["--verbose"]);
     let mut peer = server.connect();
     assert_eq!(peer.status(get("k")), 404);
     let name = peer.0.local_addr().expect("connected").to_string();
     drop(peer);
-    let stderr = server.child.stderr.take().expect("it is piped");
-    let mut lines = BufReader::new(stderr).lines().map_while(Result::ok);
-    let connected = format!("speicher: {name} connected");
-    assert_eq!(lines.next(), Some(connected));
-    let disconnected = format!("speicher: {name} disconnected: closed by the peer");
-    assert_eq!(lines.next(), Some(disconnected));
+    let disconnected = format!("speicher: {name} disconnected: closed by the peer\n");
+    let said = server.complaint(&disconnected);
+    assert_eq!(said, format!("speicher: {name} connected\n{disconnected}"));
     server.signal("TERM");
     server.wait();
 }

@@ -131,7 +131,7 @@ fn a_run_has_a_limit_and_does_not_conform_when_it_is_over() {
     assert!(said.contains("this takes at most 1 s"), "{said}");
 }
 
-fn conform(arguments: &[&str]) -> Output {
+pub fn conform(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_speicher"))
         .arg("conform")
         .args(arguments)
@@ -140,11 +140,11 @@ fn conform(arguments: &[&str]) -> Output {
         .expect("the program is there")
 }
 
-fn printed(output: &Output) -> &str {
+pub fn printed(output: &Output) -> &str {
     str::from_utf8(&output.stdout).expect("UTF-8")
 }
 
-fn complained(output: &Output) -> &str {
+pub fn complained(output: &Output) -> &str {
     str::from_utf8(&output.stderr).expect("UTF-8")
 }
 

@@ -44,6 +44,7 @@ fn cases_of(ids: &[&str]) -> Vec<&'static ClientCase> {
 /// Each fault of the faulty client, and the cases that have to catch it.
 #[rustfmt::skip]
 const CAUGHT: &[(&str, &[&str])] = &[
+    ("little-endian", &["get", "set"]),
     ("header-read-once", &["split-header", "byte-by-byte"]),
     ("payload-read-once", &["payload-split", "1-mib", "byte-by-byte"]),
     ("keeps-broken-connections", &[
@@ -75,6 +76,20 @@ fn the_rust_client_passes_every_case() {
     let all: Vec<_> = client_cases().iter().collect();
     let command = format!("{} {{port}} {{timeout}}", example("conform_client"));
     assert_eq!(not_passed(&command, &all), BTreeSet::new());
+}
+
+#[test]
+fn a_fault_that_the_client_s_bytes_show_is_named() {
+    let command = format!(
+        "{} little-endian {{port}} {{timeout}}",
+        example("faulty_client")
+    );
+    let options = Options::default();
+    let report = run_client(&command, &cases_of(&["get"]), &options, &mut |_, _| ());
+    let report = report.expect("it starts");
+    let failure = report.records[0].failure.as_ref().expect("it fails");
+    let hint = failure.hint.as_deref().unwrap_or_default();
+    assert!(hint.contains("right in the other byte order"), "{hint}");
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! Who gives up its place when others wait for one.
 
-use std::io::{BufRead, BufReader, ErrorKind, Read};
-use std::process::Stdio;
+use std::io::{ErrorKind, Read};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -172,12 +171,8 @@ fn without_eviction_silent_connections_keep_their_places(model: Model) {
 }
 
 fn the_log_says_who_was_evicted(model: Model) {
-    let mut command = speicher();
-    command.args(["serve", "--port", "0", "--verbose", "--model", model.name()]);
-    command.args([room_option(model), "1", "--idle-eviction", "1ms"]);
-    command.stderr(Stdio::piped());
-    let mut server = Process::spawn(command);
-    let stderr = server.child.stderr.take().expect("it is piped");
+    let room = [room_option(model), "1", "--idle-eviction", "1ms"];
+    let server = Process::serve(&[&["--verbose", "--model", model.name()], &room[..]].concat());
     let mut silent = server.connect();
     assert_served(&mut silent);
     let local = silent.0.local_addr().expect("connected").to_string();
@@ -185,15 +180,14 @@ fn the_log_says_who_was_evicted(model: Model) {
         server.connect().status(get("absent")) == 404
     });
     silent.assert_closed();
-    let mut lines = BufReader::new(stderr)
-        .lines()
-        .map(|line| line.expect("UTF-8"));
-    let end = lines.find(|line| line.contains(&local) && line.contains("disconnected"));
+    let end = format!("{local} disconnected");
+    let said = server.complaint(&end);
+    let end = said.lines().find(|line| line.contains(&end));
     let end = end.expect("a line about its end");
     assert!(end.contains("--idle-eviction"), "{end}");
 }
 
-/// S2
+/// S2a
 fn a_stop_does_not_wait_for_who_was_evicted(model: Model) {
     let server = server(model, 8);
     let silent = occupy(&server, 8);

@@ -46,7 +46,7 @@ fn a_frame_is_a_big_endian_length_and_a_payload(model: Model) {
     );
 }
 
-/// F2
+/// F2, F2a
 fn a_reply_arrives_whole_in_one_read(model: Model) {
     let server = Server::start(model);
     let mut peer = server.connect();
@@ -161,7 +161,7 @@ fn announced_lengths_take_no_memory(model: Model) {
     assert!(grown < 4 << 20, "{grown} KiB for {lens} lengths of 2 GiB");
 }
 
-/// F6
+/// F6a
 fn frames_may_come_byte_by_byte(model: Model) {
     let server = Server::start(model);
     let mut peer = server.connect();

@@ -3,6 +3,7 @@
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown as Side, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -265,10 +266,13 @@ pub fn speicher() -> Command {
 }
 
 /// A server in a process of its own. Dropped, it is killed.
+///
+/// What it says on standard error is shown only if the test fails.
 pub struct Process {
     pub child: Child,
     pub ready_line: String,
     stdout: BufReader<ChildStdout>,
+    complaints: Arc<Mutex<String>>,
 }
 
 impl Process {
@@ -294,8 +298,19 @@ impl Process {
     pub fn spawn(mut command: Command) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("the program is there");
+        let complaints = Arc::<Mutex<String>>::default();
+        let stderr = BufReader::new(child.stderr.take().expect("it is piped"));
+        thread::spawn({
+            let complaints = Arc::clone(&complaints);
+            move || {
+                for line in stderr.lines().map_while(Result::ok) {
+                    *complaints.lock().expect("no panic") += &(line + "\n");
+                }
+            }
+        });
         let mut stdout = BufReader::new(child.stdout.take().expect("it is piped"));
         let mut ready_line = String::new();
         stdout.read_line(&mut ready_line).expect("a line");
@@ -303,7 +318,15 @@ impl Process {
             child,
             ready_line: ready_line.trim_end().to_owned(),
             stdout,
+            complaints,
         }
+    }
+
+    /// Waits until it has said this on standard error; all that it has said there.
+    pub fn complaint(&self, words: &str) -> String {
+        let said = || self.complaints.lock().expect("no panic").clone();
+        wait_until(words, || said().contains(words));
+        said()
     }
 
     /// Where the ready line says that it listens.
@@ -363,6 +386,11 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        if thread::panicking()
+            && let Ok(said) = self.complaints.lock()
+        {
+            eprint!("{said}");
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -17,6 +17,8 @@ mod compare;
 mod conformance;
 #[cfg(feature = "conformance")]
 mod conformance_client;
+#[cfg(feature = "conformance")]
+mod conformance_report;
 mod eviction;
 #[cfg(feature = "conformance")]
 mod faults;

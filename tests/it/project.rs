@@ -49,6 +49,52 @@ fn the_commands_of_the_readme_print_what_it_says() {
     assert!(commands >= 8, "the session is there");
 }
 
+/// The bytes of a hexdump's lines that begin with the mark, and the text above them.
+fn dumped<'a>(block: &'a str, mark: &str) -> (Vec<u8>, &'a str) {
+    let lines: Vec<&str> = block
+        .lines()
+        .filter_map(|line| line.strip_prefix(mark)?.strip_prefix(' '))
+        .collect();
+    let (text, dump) = lines.split_first().expect("lines with the mark");
+    let mut bytes = Vec::new();
+    for (index, line) in dump.iter().enumerate() {
+        let (offset, rest) = line.split_once("  ").expect("an offset");
+        assert_eq!(offset, format!("{:04x}", index * 16));
+        let (numbers, shown) = rest.split_once("  |").expect("a text");
+        let numbers = numbers.split_whitespace();
+        let row: Vec<u8> = numbers
+            .map(|byte| u8::from_str_radix(byte, 16).expect("a byte"))
+            .collect();
+        let is_plain = |byte: &u8| byte.is_ascii_graphic() || *byte == b' ';
+        let plain = row
+            .iter()
+            .map(|byte| if is_plain(byte) { *byte } else { b'.' });
+        let plain = String::from_utf8(plain.collect()).expect("ASCII");
+        assert_eq!(shown, plain + "|");
+        bytes.extend(row);
+    }
+    (bytes, text)
+}
+
+/// What docs/protocol.md shows of the wire is what goes over it, on one connection.
+#[test]
+fn the_bytes_in_the_protocol_s_document_are_those_on_the_wire() {
+    let server = Server::start(Model::default());
+    let mut peer = server.connect();
+    let document = read("docs/protocol.md");
+    let mut commands = BTreeSet::new();
+    for block in blocks(&document, "text") {
+        let (request, request_text) = dumped(block, ">");
+        let (reply, reply_text) = dumped(block, "<");
+        assert_eq!(request, framed(request_text));
+        assert_eq!(reply, framed(reply_text));
+        peer.send(&request);
+        assert_eq!(framed(peer.payload()), reply, "{request_text}");
+        commands.extend(request_text.split('"').nth(3));
+    }
+    assert_eq!(commands, BTreeSet::from(["DEL", "GET", "RST", "SET"]));
+}
+
 /// A group of processes that gets what Ctrl-C sends, also when a test fails.
 struct Interrupted(u32);
 
@@ -85,33 +131,48 @@ fn make_run_starts_a_server_that_ctrl_c_ends() {
     peer.assert_closed();
 }
 
-/// Every clause of docs/protocol.md is cited by a test, and none is missing.
-#[test]
-fn every_clause_is_cited_by_a_test() {
-    let clauses: BTreeSet<String> = [("F", 8), ("R", 9), ("A", 6), ("S", 4)]
-        .iter()
-        .flat_map(|(letter, last)| (1..=*last).map(move |i| format!("{letter}{i}")))
-        .collect();
-    let documented: BTreeSet<String> = read("docs/protocol.md")
-        .lines()
-        .filter_map(|line| line.strip_prefix("| ")?.split(' ').next())
-        .filter(|id| clauses.contains(*id))
-        .map(str::to_owned)
-        .collect();
-    assert_eq!(documented, clauses);
+/// The rows of the tables of clauses: id, level, words.
+fn clauses(document: &str) -> Vec<[&str; 3]> {
+    let is_id = |id: &str| {
+        let mut letters = id.chars();
+        letters.next().is_some_and(|c| c.is_ascii_uppercase())
+            && letters.next().is_some_and(|c| c.is_ascii_digit())
+    };
+    let rows = document.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| ")?.splitn(3, " | ");
+        Some([cells.next()?, cells.next()?, cells.next()?])
+    });
+    rows.filter(|[id, ..]| is_id(id)).collect()
+}
 
+/// Every clause of docs/protocol.md has an id and a level of its own, and a test or a case of
+/// the kit cites it.
+#[test]
+fn every_clause_has_one_level_and_is_cited_by_a_test() {
+    let document = read("docs/protocol.md");
+    let clauses = clauses(&document);
+    assert!(clauses.len() > 30, "{clauses:?}");
+    let ids: BTreeSet<&str> = clauses.iter().map(|[id, ..]| *id).collect();
+    assert_eq!(ids.len(), clauses.len(), "an id is there twice");
+    let levels = ["MUST", "CLIENT", "SHOULD"];
+    for [id, level, words] in &clauses {
+        assert!(levels.contains(level), "{id} is {level}");
+        let has_level = |word: &str| levels.contains(&word.trim_end_matches(':'));
+        assert!(!words.split(' ').any(has_level), "{id} has another level");
+    }
     let mut sources = String::new();
-    for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it"))
-        .expect("the folder is there")
-    {
-        let path = file.expect("a file").path();
-        if path.is_file() && !path.ends_with("project.rs") {
-            sources += &fs::read_to_string(path).expect("UTF-8");
+    for folder in ["tests/it", "src/conformance/cases", "src/conformance/code"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        for file in fs::read_dir(folder).expect("the folder is there") {
+            let path = file.expect("a file").path();
+            if path.is_file() && !path.ends_with("project.rs") {
+                sources += &fs::read_to_string(path).expect("UTF-8");
+            }
         }
     }
     let words: BTreeSet<&str> = sources.split(|c: char| !c.is_alphanumeric()).collect();
-    for clause in clauses {
-        assert!(words.contains(clause.as_str()), "no test cites {clause}");
+    for id in ids {
+        assert!(words.contains(id), "no test cites {id}");
     }
 }
 

@@ -104,7 +104,7 @@ impl Read for Chunked<'_> {
 }
 
 proptest! {
-    /// F1 to F6
+    /// F1 to F6, F6a
     #[test]
     fn the_decoder_finds_what_the_blocking_reader_finds(
         frames in frames(),
@@ -301,7 +301,7 @@ fn every_model_answers_one_stream_with_the_same_bytes() {
     });
 }
 
-/// F6
+/// F6, F6a
 fn any_chunking_gets_the_same_replies(model: Model) {
     let server = Server::start(model);
     let ask = |frames: &[Vec<u8>], lens: &[usize]| {

@@ -9,7 +9,7 @@ every_model![
     errors_are_sentences_with_the_limit_and_the_remedy,
 ];
 
-/// A1, A2, A3, A5
+/// A1, A2, A2a, A3, A5
 fn replies_are_exactly_these_bytes(model: Model) {
     let server = Server::start(model);
     let mut peer = server.connect();

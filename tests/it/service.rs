@@ -47,7 +47,7 @@ fn a_reset_removes_everything(model: Model) {
     }
 }
 
-/// S1: a history of one register is linearizable only if no reader sees an
+/// S1a: a history of one register is linearizable only if no reader sees an
 /// older value after a newer one.
 fn readers_never_see_time_go_backwards(model: Model) {
     const LAST: u64 = 3000;
@@ -74,7 +74,7 @@ fn readers_never_see_time_go_backwards(model: Model) {
     });
 }
 
-/// S1: a reset beside a series of SETs removes those up to some point in it
+/// S1a: a reset beside a series of SETs removes those up to some point in it
 /// and none after; what is left is the end of the series.
 fn resets_are_atomic(model: Model) {
     const ROUNDS: usize = 300;
@@ -113,16 +113,13 @@ fn the_default_port_is_14567() {
     let mut server = {
         let mut command = speicher();
         command.args(["serve", "--model", Model::default().name()]);
-        command.stderr(std::process::Stdio::piped());
         Process::spawn(command)
     };
     if server.ready_line.is_empty() {
         // Somebody else listens there, and the server says where.
         let (status, _) = server.wait();
         assert_eq!(status.code(), Some(1));
-        let stderr = server.child.stderr.take().expect("it is piped");
-        let sentence = std::io::read_to_string(stderr).expect("UTF-8");
-        assert!(sentence.contains("14567"), "{sentence}");
+        server.complaint("14567");
     } else {
         assert!(server.ready_line.contains(":14567 "));
     }

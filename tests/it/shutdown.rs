@@ -1,4 +1,4 @@
-//! S2: how the server ends.
+//! S2 and S2a: how the server ends.
 
 use std::io::{BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -31,7 +31,7 @@ every_model![
 /// The longest that a stop may take.
 const STOP_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// S2
+/// S2, S2a
 fn sigterm_and_sigint_end_the_process_with_0(model: Model) {
     for signal in ["TERM", "INT"] {
         let mut server = Process::serve(&["--model", model.name()]);
@@ -47,7 +47,7 @@ fn sigterm_and_sigint_end_the_process_with_0(model: Model) {
     }
 }
 
-/// S2
+/// S2a
 fn a_second_signal_ends_it_at_once_with_130(model: Model) {
     let mut server = Process::serve(&["--model", model.name()]);
     let mut peer = server.connect();
@@ -68,7 +68,7 @@ fn a_second_signal_ends_it_at_once_with_130(model: Model) {
     assert!(begun.elapsed() < Duration::from_millis(500));
 }
 
-/// S2
+/// S2a
 fn idle_connections_are_closed_at_once(model: Model) {
     let server = Server::start(model);
     let mut peers: Vec<_> = (0..5).map(|_| server.connect()).collect();
@@ -84,7 +84,7 @@ fn idle_connections_are_closed_at_once(model: Model) {
     }
 }
 
-/// S2
+/// S2a
 fn whatever_address_it_listens_on_it_wakes(model: Model) {
     for address in ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0", "[::]:0"] {
         if address.starts_with('[') && std::net::TcpListener::bind("[::1]:0").is_err() {
@@ -98,7 +98,7 @@ fn whatever_address_it_listens_on_it_wakes(model: Model) {
     }
 }
 
-/// S2
+/// S2a
 fn it_stops_with_no_descriptor_left(model: Model) {
     let flags = ["--model", model.name(), "--queue-timeout", "1m"];
     let mut server = Process::serve_under("-n 40", &flags);
@@ -154,7 +154,7 @@ fn load(mut stream: TcpStream, key: &str, depth: u64, sent: &AtomicU64) -> u64 {
     }
 }
 
-/// S2: no reply is cut, skipped, or missing to what was sent before the stop.
+/// S2a: no reply is cut, skipped, or missing to what was sent before the stop.
 fn a_stop_under_load_loses_no_reply(model: Model) {
     for round in 0..4 {
         let server = Server::start(model);
@@ -187,7 +187,7 @@ fn a_stop_under_load_loses_no_reply(model: Model) {
     }
 }
 
-/// S2: every fully received request is answered.
+/// S2a: every fully received request is answered.
 fn all_that_was_sent_before_the_stop_is_answered(model: Model) {
     const PIPELINE: usize = 5000;
 
@@ -208,7 +208,7 @@ fn all_that_was_sent_before_the_stop_is_answered(model: Model) {
     }
 }
 
-/// S2: the replies fill both sockets' buffers, and the peer reads them only
+/// S2a: the replies fill both sockets' buffers, and the peer reads them only
 /// when the server has been told to stop.
 fn a_slow_reader_still_gets_all_its_replies(model: Model) {
     const GETS: usize = 40;
@@ -225,7 +225,7 @@ fn a_slow_reader_still_gets_all_its_replies(model: Model) {
     peer.assert_closed();
 }
 
-/// S2: more replies wait than the peer has room for, and it sends on before it
+/// S2a: more replies wait than the peer has room for, and it sends on before it
 /// reads them. A socket closed at that point would forget the replies.
 fn a_peer_that_sends_on_while_its_replies_wait_gets_them_all(model: Model) {
     const GETS: usize = 40;
@@ -249,7 +249,7 @@ fn a_peer_that_sends_on_while_its_replies_wait_gets_them_all(model: Model) {
     }
 }
 
-/// S2: a peer sends without a pause and begins to read only after the stop,
+/// S2a: a peer sends without a pause and begins to read only after the stop,
 /// when the buffers of both sockets are full in both directions.
 fn what_a_flooding_peer_sent_before_the_stop_is_answered(model: Model) {
     let server = Server::start(model);
@@ -284,7 +284,7 @@ fn what_a_flooding_peer_sent_before_the_stop_is_answered(model: Model) {
     flood.join().expect("it ends with the connection");
 }
 
-/// S2: as many as keep every loop and worker busy, with replies that are long
+/// S2a: as many as keep every loop and worker busy, with replies that are long
 /// and read at once.
 fn many_flooding_peers_keep_it_no_longer_than_one(model: Model) {
     const PEERS: usize = 100;
@@ -317,7 +317,7 @@ fn many_flooding_peers_keep_it_no_longer_than_one(model: Model) {
     assert!(elapsed < STOP_TIME_MAX, "{elapsed:?}");
 }
 
-/// S2, A6: executed if there is room, else 503.
+/// S2a, A6: executed if there is room, else 503.
 fn a_connection_without_room_is_answered_before_the_end(model: Model) {
     let server = Server::with(Config {
         queue_timeout: TIMEOUT,
@@ -335,7 +335,7 @@ fn a_connection_without_room_is_answered_before_the_end(model: Model) {
     waiting.assert_closed();
 }
 
-/// S2
+/// S2a
 fn after_the_stop_nobody_is_accepted(model: Model) {
     let server = Server::start(model);
     let address = server.address;

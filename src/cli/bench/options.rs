@@ -3,7 +3,7 @@
 use speicher::bench::generator::{CONNECTIONS_MAX, PIPELINE_MAX};
 use speicher::bench::workload::ValueSizes;
 
-use crate::cli::units::parse_size;
+use crate::cli::units::{parse_number, parse_size};
 
 fn parse_within(text: &str, max: u64, what: &str) -> Result<u64, String> {
     match parse_thousands(text) {
@@ -52,6 +52,10 @@ pub(in crate::cli) fn parse_percent(text: &str) -> Result<u32, String> {
         Ok(percent) if percent <= 100 => Ok(percent),
         _ => Err(format!("{text:?} is no percentage from 0 to 100")),
     }
+}
+
+pub(in crate::cli) fn parse_seed(text: &str) -> Result<u64, String> {
+    parse_number(text, 0, u64::MAX)
 }
 
 pub(in crate::cli) fn parse_rate(text: &str) -> Result<f64, String> {

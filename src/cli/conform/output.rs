@@ -71,6 +71,8 @@ fn write_out(text: &str) -> Result<(), String> {
 /// What is printed while the cases run.
 pub(super) struct Lines {
     format: Format,
+    /// Whether only what counts is told, at the end.
+    is_quiet: bool,
     style: Style,
     /// Whether standard error is a terminal, on which a line can be taken back.
     shows_progress: bool,
@@ -80,15 +82,16 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    pub(super) fn new(format: Format, total: usize) -> Self {
+    pub(super) fn new(format: Format, is_quiet: bool, total: usize) -> Self {
         let is_plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self {
             format,
-            style: match io::stdout().is_terminal() && !is_plain {
+            is_quiet,
+            style: match io::stdout().is_terminal() && takes_escapes() && !is_plain {
                 true => Style::Colour,
                 false => Style::Plain,
             },
-            shows_progress: io::stderr().is_terminal(),
+            shows_progress: io::stderr().is_terminal() && takes_escapes() && !is_quiet,
             group: "",
             begun: 0,
             total,
@@ -106,7 +109,7 @@ impl Lines {
     fn begin(&mut self, id: &'static str) {
         self.begun += 1;
         let group = id.split('/').next().unwrap_or(id);
-        if self.format == Format::Human && self.group != group {
+        if self.tells_each() && self.group != group {
             self.group = group;
             print(&format!("\n{group}\n"));
         }
@@ -119,19 +122,30 @@ impl Lines {
         if self.shows_progress {
             eprint!("\r\x1b[K");
         }
-        if self.format == Format::Human {
+        if self.tells_each() {
             print(&human::line(record, self.style));
         }
     }
 
+    /// Whether each case has its line when it ends.
+    fn tells_each(&self) -> bool {
+        self.format == Format::Human && !self.is_quiet
+    }
+
     pub(super) fn finish(&self, report: Report) -> Result<Option<Report>, String> {
         let text = match self.format {
+            Format::Human if self.is_quiet => human::quiet(&report, self.style),
             Format::Human => human::failures(&report, self.style) + &human::summary(&report),
             format => report.render(format),
         };
         write_out(&text)?;
         Ok(Some(report))
     }
+}
+
+/// Whether the terminal, if it is one, knows what escapes mean.
+fn takes_escapes() -> bool {
+    std::env::var_os("TERM").is_none_or(|name| name != "dumb")
 }
 
 /// Whoever stopped reading gets the exit code all the same.

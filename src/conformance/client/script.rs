@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 
 use super::super::answer::excerpt;
+use super::super::course::Options;
 use super::super::failure::Failure;
 use super::super::json::same_value;
 use super::super::link::{Link, framed};
+use super::super::stop::Stop;
 use super::super::subject::Unreachable;
 use super::super::template::expand;
 use super::super::transcript::{Event, Transcript};
@@ -56,7 +58,7 @@ pub(super) struct Step {
 pub(super) fn play(
     steps: &[Step],
     command: &str,
-    timeout: Duration,
+    options: &Options,
     transcript: &Transcript,
 ) -> Result<Result<(), Failure>, Unreachable> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| {
@@ -71,10 +73,13 @@ pub(super) fn play(
         client,
         links: Vec::new(),
         accepted: 0,
-        deadline: Instant::now() + timeout,
+        deadline: Instant::now() + options.timeout,
+        stop: &options.stop,
         transcript,
     };
     let outcome = steps.iter().try_for_each(|step| host.play(step));
+    let fault = || host.links.iter().find_map(Link::fault);
+    let outcome = outcome.map_err(|failure| failure.with_hint(fault));
     match host.client.was_not_found() {
         true => Err(Unreachable(format!(
             "{command:?} is no command that can be run"
@@ -91,6 +96,7 @@ struct Host<'a> {
     links: Vec<Link>,
     accepted: usize,
     deadline: Instant,
+    stop: &'a Stop,
     transcript: &'a Transcript,
 }
 
@@ -157,6 +163,9 @@ impl Host<'_> {
     fn look_again(&self, what: &str) -> Result<(), Failure> {
         if Instant::now() > self.deadline {
             return Err(Failure::new(what, "nothing, until the time was up"));
+        }
+        if self.stop.is_raised() {
+            return Err(Failure::new(what, "a stop"));
         }
         thread::sleep(LOOK_INTERVAL);
         Ok(())

@@ -31,7 +31,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::of_code(
             "concurrency/whole-values",
             Level::Should,
-            &["S1"],
+            &["S1a"],
             "A value that clients replace all the time is one of those written, never a mixture.",
             whole_values,
         )
@@ -39,21 +39,21 @@ pub(super) fn cases() -> Vec<Case> {
         Case::of_code(
             "concurrency/long-value-beside-short",
             Level::Should,
-            &["S4"],
+            &["S5"],
             "A request of megabytes that comes slowly does not hold up other clients.",
             long_value_beside_short,
         ),
         Case::of_code(
             "concurrency/half-frame-beside-others",
             Level::Should,
-            &["S4"],
+            &["S5"],
             "A client that sends half a frame and falls silent does not hold up other clients.",
             half_frame_beside_others,
         ),
         Case::of_code(
             "concurrency/linearizable",
             Level::Info,
-            &["S1"],
+            &["S1a"],
             "Histories of overlapping calls have an order that explains every answer.",
             linearizable,
         )

@@ -40,35 +40,35 @@ pub(super) fn cases() -> Vec<Case> {
         Case::of_code(
             "lifecycle/sigterm-exit-code",
             Level::Should,
-            &["S2"],
+            &["S2a"],
             "After SIGTERM the exit code is 0.",
             |trial| exit_code(trial, Signal::SIGTERM),
         ),
         Case::of_code(
             "lifecycle/sigint-exit-code",
             Level::Should,
-            &["S2"],
+            &["S2a"],
             "After SIGINT the exit code is 0.",
             |trial| exit_code(trial, Signal::SIGINT),
         ),
         Case::of_code(
             "lifecycle/answers-what-was-received",
             Level::Should,
-            &["S2"],
+            &["S2a"],
             "Requests that were received before the signal are answered.",
             answers_what_was_received,
         ),
         Case::of_code(
             "lifecycle/accepts-no-more",
             Level::Should,
-            &["S2"],
+            &["S2a"],
             "After the signal new clients are not served, also while it is still waiting for another.",
             accepts_no_more,
         ),
         Case::of_code(
             "lifecycle/second-signal",
             Level::Should,
-            &["S2"],
+            &["S2a"],
             "A second signal ends the process at once, with exit code 130, when it is still \
              waiting for a client.",
             second_signal,
@@ -76,7 +76,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::of_code(
             "lifecycle/starts-again",
             Level::Should,
-            &["S3"],
+            &["S3a"],
             "The server can be started again on its port at once, and is empty.",
             starts_again,
         ),
@@ -90,7 +90,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::of_code(
             "lifecycle/memory-of-entries",
             Level::Should,
-            &["S1"],
+            &["S3a"],
             "Memory does not grow when entries are stored and removed over and over.",
             memory_of_entries,
         ),

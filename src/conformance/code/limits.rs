@@ -57,7 +57,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::of_code(
             "limit/never-reads",
             Level::Should,
-            &["S4"],
+            &["S5"],
             "A client that asks for megabytes and does not read them does not hold up others.",
             never_reads,
         ),

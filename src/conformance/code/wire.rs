@@ -28,7 +28,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::of_code(
             "reply/one-write",
             Level::Should,
-            &["F2"],
+            &["F2a"],
             "A reply's header and payload are written at once.",
             one_write,
         ),
@@ -46,7 +46,8 @@ fn header_arrives_whole(trial: &mut Trial) -> Result<String, Failure> {
             return Err(Failure::new(
                 "the 4 bytes of a reply's header at once",
                 format!("{piece} of them, and the rest later"),
-            ));
+            )
+            .with_hint(|| two_writes(piece)));
         }
     }
     Ok(String::new())
@@ -63,10 +64,22 @@ fn one_write(trial: &mut Trial) -> Result<String, Failure> {
             return Err(Failure::new(
                 format!("a reply of {whole} bytes in one piece"),
                 format!("{piece} bytes, and the rest later"),
-            ));
+            )
+            .with_hint(|| two_writes(piece)));
         }
     }
     Ok(String::new())
+}
+
+/// The fault behind a reply of which these bytes came first.
+fn two_writes(piece: usize) -> Option<String> {
+    let what = match piece {
+        HEADER_LEN => "the header and the payload are written apart",
+        _ => "the reply is written in pieces",
+    };
+    Some(format!(
+        "{what}; put header and payload into one buffer, and write that"
+    ))
 }
 
 /// Asks, and returns how many bytes of the reply came first, and of how many.

@@ -35,10 +35,11 @@ pub(super) fn report(report: &Report) -> String {
     page + "</body>\n</html>\n"
 }
 
-/// Links to the cases that the server did not pass, those that count first.
+/// Links to the cases that the server did not pass, one for those that failed alike; what counts
+/// comes first.
 fn not_passed(report: &Report) -> String {
     let mut records: Vec<_> = report.records.iter().collect();
-    records.retain(|record| record.failure.is_some());
+    records.retain(|record| record.failure.is_some() && record.alike.is_none());
     records.sort_by_key(|record| !record.counts_against());
     if records.is_empty() {
         return String::new();
@@ -47,13 +48,21 @@ fn not_passed(report: &Report) -> String {
     for record in records {
         let _ = writeln!(
             text,
-            "<li><span class=\"{}\">{0}</span> <a href=\"#{}\"><code>{1}</code></a> {}</li>",
+            "<li><span class=\"{}\">{0}</span> <a href=\"#{}\"><code>{1}</code></a> {}{}</li>",
             word(record),
             record.id,
-            escaped(record.claim)
+            escaped(record.claim),
+            others(report.alike(record).len())
         );
     }
     text + "</ul>\n"
+}
+
+fn others(alike: usize) -> String {
+    match alike {
+        0 => String::new(),
+        n => format!(" <em>and {n} alike</em>"),
+    }
 }
 
 fn table(report: &Report) -> String {
@@ -113,7 +122,10 @@ fn case(report: &Report, record: &Record) -> String {
         (true, false) => " <em>known to fail</em>",
         _ => "",
     };
-    let open = if record.counts_against() { " open" } else { "" };
+    let open = match record.counts_against() && record.alike.is_none() {
+        true => " open",
+        false => "",
+    };
     let mut text = format!(
         "<details{open}><summary><span class=\"mark {class}\">{class}</span> \
          <span class=\"level\">{}</span> <code>{}</code>{known} {}</summary>\n\
@@ -132,6 +144,15 @@ fn case(report: &Report, record: &Record) -> String {
             "<dl><dt>Expected</dt><dd>{}</dd><dt>Got</dt><dd>{}</dd></dl>",
             escaped(&failure.expected),
             escaped(&failure.got)
+        );
+        if let Some(hint) = &failure.hint {
+            let _ = writeln!(text, "<p><b>Hint</b> {}</p>", escaped(hint));
+        }
+    }
+    if let Some(first) = record.alike {
+        let _ = writeln!(
+            text,
+            "<p>As <a href=\"#{first}\"><code>{first}</code></a></p>"
         );
     }
     if !record.remark.is_empty() {

@@ -15,6 +15,12 @@ pub enum Style {
     Plain,
 }
 
+/// What stands before the further lines of a case.
+const MARGIN: &str = "                 ";
+
+/// The width to which the names of cases are wrapped.
+const WIDTH: usize = 100;
+
 pub(super) fn report(report: &Report) -> String {
     let mut text = String::new();
     for (name, records) in report.by_group() {
@@ -35,12 +41,13 @@ pub fn line(record: &Record, style: Style) -> String {
     if millis >= 1000 {
         let _ = write!(line, "  ({:.1} s)", record.took.as_secs_f64());
     }
-    if let (Some(failure), true) = (&record.failure, record.verdict != Verdict::Info) {
-        let _ = write!(
-            line,
-            "\n                 {}",
-            first_line(&failure.to_string())
-        );
+    if let Some(first) = record.alike {
+        let _ = write!(line, "  as {first}");
+    } else if let Some(failure) = &record.failure {
+        let _ = write!(line, "\n{MARGIN}{}", first_line(&failure.to_string()));
+        if let Some(hint) = &failure.hint {
+            let _ = write!(line, "\n{MARGIN}{hint}");
+        }
     }
     if record.is_known {
         line += match record.is_unexpected_pass() {
@@ -51,7 +58,7 @@ pub fn line(record: &Record, style: Style) -> String {
     // What the server printed is in the details.
     let remark = first_line(&record.remark);
     if !remark.is_empty() && !remark.ends_with(':') {
-        let _ = write!(line, "\n                 {remark}");
+        let _ = write!(line, "\n{MARGIN}{remark}");
     }
     line + "\n"
 }
@@ -71,24 +78,30 @@ fn mark(record: &Record, style: Style) -> String {
     }
 }
 
-/// All that is known of each case that was not passed; those that count come
-/// last, where a terminal shows them first.
+/// All that is known of the cases that were not passed, once for those that failed alike;
+/// what counts comes last, where a terminal shows it first.
 pub fn failures(report: &Report, style: Style) -> String {
-    let mut text = String::new();
     let mut not_passed: Vec<_> = report.records.iter().collect();
-    not_passed.retain(|record| record.failure.is_some());
+    not_passed.retain(|record| record.failure.is_some() && record.alike.is_none());
     not_passed.sort_by_key(|record| record.counts_against());
-    for record in not_passed {
-        let _ = writeln!(
-            text,
-            "\n{} {}  {}",
-            mark(record, style),
-            record.level,
-            record.id
-        );
-        text += &details(report, record);
+    let shown = not_passed.into_iter();
+    shown.map(|record| failure(report, record, style)).collect()
+}
+
+/// Only what counts against the server, and how it stands.
+pub fn quiet(report: &Report, style: Style) -> String {
+    let counts = |record: &&Record| record.counts_against() && record.alike.is_none();
+    let shown = report.records.iter().filter(counts);
+    let mut text: String = shown.map(|record| failure(report, record, style)).collect();
+    if !text.is_empty() {
+        text.push('\n');
     }
-    text
+    text + &verdict(report)
+}
+
+fn failure(report: &Report, record: &Record, style: Style) -> String {
+    let (mark, level, id) = (mark(record, style), record.level, record.id);
+    format!("\n{mark} {level}  {id}\n") + &details(report, record)
 }
 
 fn details(report: &Report, record: &Record) -> String {
@@ -99,6 +112,9 @@ fn details(report: &Report, record: &Record) -> String {
     if let Some(failure) = &record.failure {
         let _ = writeln!(text, "  Expected: {}", failure.expected);
         let _ = writeln!(text, "  Got:      {}", failure.got);
+        if let Some(hint) = &failure.hint {
+            let _ = writeln!(text, "  Hint:     {hint}");
+        }
     }
     if !record.remark.is_empty() {
         let _ = writeln!(text, "  Remark:   {}", record.remark.trim_end());
@@ -108,7 +124,27 @@ fn details(report: &Report, record: &Record) -> String {
         text += &record.transcript;
     }
     let _ = writeln!(text, "  This case alone: {}", report.command_for(record));
-    text
+    text + &others(&report.alike(record))
+}
+
+/// The number and the names of the cases that failed alike.
+fn others(alike: &[&Record]) -> String {
+    let cases = match alike.len() {
+        0 => return String::new(),
+        1 => "1 other case is".to_owned(),
+        n => format!("{n} other cases are"),
+    };
+    let mut text = format!("  {cases} not passed in the same way:");
+    let mut room = 0;
+    for record in alike {
+        if record.id.len() + 1 > room {
+            text += "\n   ";
+            room = WIDTH - 3;
+        }
+        let _ = write!(text, " {}", record.id);
+        room -= record.id.len() + 1;
+    }
+    text + "\n"
 }
 
 /// A table by group and level, and how the server stands.
@@ -149,13 +185,15 @@ pub fn summary(report: &Report) -> String {
             record.id
         );
     }
-    let _ = writeln!(
-        text,
-        "\n{} ({:.1} s)",
+    text + "\n" + &verdict(report)
+}
+
+fn verdict(report: &Report) -> String {
+    format!(
+        "{} ({:.1} s)\n",
         report.verdict(),
         report.took.as_secs_f64()
-    );
-    text
+    )
 }
 
 fn row(records: &[Record]) -> String {

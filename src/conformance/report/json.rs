@@ -48,6 +48,8 @@ fn case(report: &Report, record: &Record) -> Value {
         "seconds": record.took.as_secs_f64(),
         "expected": record.failure.as_ref().map(|failure| &failure.expected),
         "got": record.failure.as_ref().map(|failure| &failure.got),
+        "hint": record.failure.as_ref().and_then(|failure| failure.hint.as_ref()),
+        "alike": record.alike,
         "remark": record.remark,
         "transcript": record.transcript,
         "again": report.command_for(record),

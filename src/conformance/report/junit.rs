@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use super::super::failure::Failure;
 use super::super::record::{Record, Report, Verdict};
 use super::words::escaped;
 
@@ -55,18 +56,14 @@ fn test_case(report: &Report, record: &Record) -> String {
         record.level,
         record.took.as_secs_f64()
     );
-    let failure = record
-        .failure
-        .as_ref()
-        .map(ToString::to_string)
-        .unwrap_or_default();
+    let failure = record.failure.as_ref().map(in_words).unwrap_or_default();
     if record.counts_against() {
         let _ = writeln!(
             text,
             "      <failure message=\"{}\">{}\n{}\n{}</failure>",
             escaped(&failure),
             escaped(record.claim),
-            escaped(&record.transcript),
+            escaped(&evidence(record)),
             escaped(&report.command_for(record))
         );
     } else if is_skipped(record) {
@@ -84,4 +81,19 @@ fn test_case(report: &Report, record: &Record) -> String {
         );
     }
     text + "    </testcase>\n"
+}
+
+fn in_words(failure: &Failure) -> String {
+    match &failure.hint {
+        Some(hint) => format!("{failure}: {hint}"),
+        None => failure.to_string(),
+    }
+}
+
+/// The bytes, or where they are: with the first case that failed alike.
+fn evidence(record: &Record) -> String {
+    match record.alike {
+        Some(first) => format!("It fails as {first} does."),
+        None => record.transcript.clone(),
+    }
 }

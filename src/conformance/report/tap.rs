@@ -28,15 +28,18 @@ pub(super) fn report(report: &Report) -> String {
             let cited: Vec<_> = cited.iter().map(|(id, _)| *id).collect();
             let again = report.command_for(record);
             for (name, value) in [
-                ("says", record.claim),
-                ("clauses", &cited.join(" ")),
-                ("expected", &failure.expected),
-                ("got", &failure.got),
-                ("again", &again),
+                ("says", Some(record.claim)),
+                ("clauses", Some(cited.join(" ").as_str())),
+                ("expected", Some(failure.expected.as_str())),
+                ("got", Some(failure.got.as_str())),
+                ("hint", failure.hint.as_deref()),
+                ("alike", record.alike),
+                ("again", Some(again.as_str())),
             ] {
                 // A JSON string is a YAML string.
-                let value = serde_json::Value::from(value);
-                let _ = writeln!(text, "  {name}: {value}");
+                if let Some(value) = value.map(serde_json::Value::from) {
+                    let _ = writeln!(text, "  {name}: {value}");
+                }
             }
             text += "  ...\n";
         }

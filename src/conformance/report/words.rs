@@ -6,7 +6,9 @@ use super::super::record::{Record, Verdict};
 /// The clauses that the case cites, in words.
 pub(super) fn clauses(record: &Record) -> Vec<(&'static str, &'static str)> {
     let cited = record.clauses.iter();
-    cited.filter_map(|id| Some((*id, clause(id)?))).collect()
+    cited
+        .filter_map(|id| Some((*id, clause(id)?.text)))
+        .collect()
 }
 
 /// The verdict in a word.
