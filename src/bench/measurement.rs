@@ -8,6 +8,7 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 use serde::{Serialize, Serializer};
 
+use super::figures;
 use super::process::{ServerUse, ThreadUse};
 
 /// Significant decimal digits of a latency.
@@ -24,8 +25,8 @@ const BUSY_SHARE_MAX: f64 = 0.95;
 /// itself, and not by others that take the processors from it.
 const SATURATED_SHARE_MIN: f64 = 0.85;
 
-/// The share of an open loop's requests that may leave late, or not at all,
-/// by the generator's own fault.
+/// The share of an open loop's requests that may leave late by the generator's
+/// own fault, or never leave.
 const LATE_SHARE_MAX: f64 = 0.05;
 
 /// An empty histogram of latencies in nanoseconds.
@@ -130,6 +131,8 @@ pub(super) struct Tally {
     pub(super) bytes_sent: u64,
     pub(super) bytes_received: u64,
     pub(super) errors: Errors,
+    /// Connections on which a good reply came.
+    pub(super) served: usize,
     /// Of an open loop: requests that left late for want of a connection.
     pub(super) late_connection: u64,
     /// Of an open loop: requests that left late by the generator's fault.
@@ -158,6 +161,7 @@ impl Tally {
             bytes_sent: 0,
             bytes_received: 0,
             errors: Errors::default(),
+            served: 0,
             late_connection: 0,
             late_generator: 0,
             unsent: 0,
@@ -179,6 +183,7 @@ impl Tally {
         self.bytes_sent += other.bytes_sent;
         self.bytes_received += other.bytes_received;
         self.errors.merge(other.errors);
+        self.served += other.served;
         self.late_connection += other.late_connection;
         self.late_generator += other.late_generator;
         self.unsent += other.unsent;
@@ -218,6 +223,8 @@ pub struct Measurement {
     pub bytes_received: u64,
     /// What went wrong.
     pub errors: Errors,
+    /// Connections on which a good reply came, warm-up included.
+    pub connections_served: usize,
     /// Open loop: requests that left more than
     /// [`LATE_AFTER`](super::generator::LATE_AFTER) after they were due,
     /// because every connection was full.
@@ -227,8 +234,13 @@ pub struct Measurement {
     /// Open loop: requests that were due and never left, to the planned end if
     /// no connection was left.
     pub unsent: u64,
+    /// That an open loop could not send what was due: a sentence.
+    pub overload: Option<String>,
     /// What the generator used.
     pub generator: GeneratorUse,
+    /// What others used of the time of the CPUs of the server and of the
+    /// generator, from 0 to 1, if the server's process is known.
+    pub others_share: Option<f64>,
     /// What the server used, if its process is known.
     pub server: Option<ServerUse>,
     /// When the server stopped answering, or that it was too slow for the requests: a
@@ -262,6 +274,12 @@ impl Measurement {
         self.errors.is_empty() && self.stopped_answering.is_none()
     }
 
+    /// Whether that is so, and what was to be measured was: something, and in an open loop at the
+    /// rate.
+    pub fn is_as_asked(&self) -> bool {
+        self.is_clean() && self.operations > 0 && self.overload.is_none()
+    }
+
     pub(super) fn new(
         tally: Tally,
         seconds: f64,
@@ -288,9 +306,12 @@ impl Measurement {
             bytes_sent: tally.bytes_sent,
             bytes_received: tally.bytes_received,
             errors: tally.errors,
+            connections_served: tally.served,
             late_connection: tally.late_connection,
             late_generator: tally.late_generator,
             unsent: tally.unsent,
+            overload: None,
+            others_share: None,
             generator: GeneratorUse {
                 threads,
                 cpu_share: of_elapsed(tally.used.running),
@@ -303,6 +324,7 @@ impl Measurement {
             histogram: tally.latencies,
         };
         measurement.generator.bottleneck = measurement.bottleneck(tally.unsent_unconnected);
+        measurement.overload = measurement.overload(tally.unsent_unconnected);
         measurement
     }
 
@@ -336,7 +358,7 @@ impl Measurement {
                 ),
             });
         }
-        let due = self.operations + self.unsent + self.errors.total();
+        let due = self.due();
         let missed = self.late_generator + self.unsent_by_generator(unconnected);
         let share = missed as f64 / due.max(1) as f64;
         (share > LATE_SHARE_MAX).then(|| {
@@ -349,10 +371,35 @@ impl Measurement {
         })
     }
 
-    /// What never left waited for a connection if nearly all that was late
-    /// did, and for the generator otherwise.
+    /// Of an open loop: requests that were due.
+    fn due(&self) -> u64 {
+        self.operations + self.unsent + self.errors.total()
+    }
+
+    fn overload(&self, unconnected: u64) -> Option<String> {
+        let (due, unsent) = (self.due() as f64, self.unsent as f64);
+        if self.rate_wanted.is_none() || unsent <= LATE_SHARE_MAX * due {
+            return None;
+        }
+        let why = match (unconnected, self.unsent_by_generator(unconnected)) {
+            (1.., _) => "no connection was left",
+            (0, 0) => "every connection waited for as many replies as --pipeline allows",
+            (0, _) => "the generator could not send as fast",
+        };
+        Some(format!(
+            "the open loop could not keep up: of {} requests that were due, {} never left, because \
+             {why}; the rate is that of the replies that came, and the latencies are those of a \
+             queue; ask for a lower --rate",
+            figures::count(due),
+            figures::count(unsent)
+        ))
+    }
+
+    /// What never left waited for the generator if that never had to wait, or if
+    /// most of what was late did; and for a connection otherwise.
     fn unsent_by_generator(&self, unconnected: u64) -> u64 {
-        if self.late_generator >= self.late_connection {
+        let is_busy = self.generator.busy_share > BUSY_SHARE_MAX;
+        if is_busy || self.late_generator >= self.late_connection {
             self.unsent - unconnected
         } else {
             0

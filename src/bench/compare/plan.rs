@@ -265,7 +265,8 @@ impl Plan {
         let of_steps: Duration = group
             .iter()
             .map(|step| match step.scenario {
-                Scenario::MemoryConnections | Scenario::MemoryEntries => Duration::from_millis(300),
+                Scenario::MemoryConnections => Duration::from_millis(800),
+                Scenario::MemoryEntries => Duration::from_millis(300),
                 Scenario::Attack => {
                     let attack = step.attack.map(|attack| attack.time(&self.strength));
                     2 * (self.warmup + attack.unwrap_or_default())
