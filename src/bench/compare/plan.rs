@@ -198,10 +198,11 @@ impl Plan {
                 });
                 vec![steps.collect()]
             }
+            // So many that the noise of a process's memory is little for each.
             Scenario::MemoryConnections => vec![vec![Step {
                 keys: 1,
-                idle: 1000,
-                ..step(1000)
+                idle: 4000,
+                ..step(4000)
             }]],
             Scenario::MemoryEntries => vec![vec![Step {
                 keys: 1_000_000,

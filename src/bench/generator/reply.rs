@@ -41,7 +41,7 @@ pub(super) fn check(
         match wrong {
             // Who refuses says why, and often what to do.
             ErrorKind::BadRequest | ErrorKind::Unavailable => {
-                format!("{asked}: {}", run.load.protocol.sentence(answer.bytes))
+                format!("{} to {asked}", run.load.protocol.sentence(answer.bytes))
             }
             _ => asked,
         }

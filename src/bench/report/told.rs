@@ -17,6 +17,7 @@ pub(super) fn told(estimate: &Estimate, show: Show<'_>) -> String {
             show(estimate.median),
             figures::counted(estimate.rounds.len(), "round")
         ),
+        Some(range) if show(range.low) == show(range.high) => show(estimate.median),
         Some(range) if range.is_wide() => format!("between {}", span(range, show, " and ")),
         Some(range) => format!("{} ({})", show(estimate.median), span(range, show, " to ")),
     }

@@ -32,8 +32,8 @@ pub(super) fn how_to_read() -> Markup {
             "different rates."
         }
         p {
-            "The memory of a connection is what a server that is told to serve 1,000 more, and has them, takes more "
-            "than one without, divided by 1,000: so the worker that serves it in the threads model is in it."
+            "The memory of a connection is what a server that is told to serve 4,000 more, and has them, takes more "
+            "than one without, divided by 4,000: so the worker that serves it in the threads model is in it."
         }
         p {
             "Processor time: what the " (PROTOCOL_AND_STORE) " model uses over its echo is protocol and store, because "
