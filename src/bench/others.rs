@@ -13,9 +13,6 @@ const TICK_MS: u64 = 10;
 const TIME_MIN: Duration = Duration::from_millis(10 * TICK_MS);
 
 /// Reads how busy the CPUs of a server and of the generator are, and how much of that is theirs.
-///
-/// The time that the kernel spends in soft interrupts is nobody's here. Kernels that count it as
-/// a process's make the share too small by as much; none makes it too great.
 pub(super) struct OthersMeter {
     cpus: Vec<usize>,
     /// The processes of the server and this one.
@@ -83,17 +80,24 @@ impl OthersMeter {
 
 /// The time that the CPUs have worked for processes of this machine, or of others beside it on
 /// the same host, by the text of `/proc/stat`.
+///
+/// A kernel that measures interrupts takes their time from the processes'. One that does not has
+/// never counted a hard interrupt, and has soft ones in the time of whatever they interrupted.
 fn busy(stat: &str, cpus: &[usize]) -> Option<Duration> {
-    let mut ticks = 0;
+    let (mut working, mut hard, mut soft) = (0, 0, 0);
     for cpu in cpus {
         let name = format!("cpu{cpu} ");
         let line = stat.lines().find_map(|line| line.strip_prefix(&name))?;
         let fields: Option<Vec<u64>> = line.split_whitespace().map(|n| n.parse().ok()).collect();
-        let fields = fields?;
-        // user, nice, system, then idle, iowait, irq and softirq, then steal.
-        let of = [0, 1, 2, 7].map(|index| fields.get(index).copied().unwrap_or(0));
-        ticks += of.iter().sum::<u64>();
+        // user, nice, system, idle, iowait, irq, softirq, steal, and what is a part of these.
+        let [user, nice, system, _, _, irq, softirq, steal, ..] = fields?[..] else {
+            return None;
+        };
+        working += user + nice + system + steal;
+        hard += irq;
+        soft += softirq;
     }
+    let ticks = if hard == 0 { working + soft } else { working };
     Some(Duration::from_millis(TICK_MS * ticks))
 }
 
@@ -122,11 +126,15 @@ mod tests {
 
     #[test]
     fn idle_time_and_other_cpus_do_not_count() {
-        let stat = "cpu  9 9 9 9 9 9 9 9 9 9\ncpu0 1 2 3 100 100 100 100 4 0 0\ncpu1 50 0 0 0\n\
-                    cpu10 7 0 0 0 0 0 0 0 0 0\n";
+        let stat = "cpu  9 9 9 9 9 9 9 9 9 9\ncpu0 1 2 3 100 100 5 100 4 0 0\n\
+                    cpu1 50 0 0 0 0 0 8 0 0 0\ncpu10 7 0 0 0 0 0 0 0 0 0\n";
         let ms = Duration::from_millis;
         assert_eq!(busy(stat, &[0]), Some(ms(100)));
-        assert_eq!(busy(stat, &[1, 10]), Some(ms(570)));
+        assert_eq!(
+            busy(stat, &[1, 10]),
+            Some(ms(650)),
+            "soft interrupts are not apart"
+        );
         assert_eq!(busy(stat, &[2]), None);
         assert_eq!(busy("", &[0]), None);
     }

@@ -23,6 +23,8 @@ const CURVES: [Scenario; 4] = [
 /// Shares of the own peak, in percent, whose percentiles are drawn.
 const PERCENTILES_AT: [u64; 3] = [90, 50, 10];
 
+const KIB: f64 = 1024.0;
+
 /// What fails while a plot is drawn.
 type Drawn = Result<String, Box<dyn std::error::Error>>;
 
@@ -74,23 +76,34 @@ fn drawn(draw: &dyn Fn(Size) -> Drawn) -> Markup {
 }
 
 fn bar_chart(comparison: &Comparison, scenario: Scenario, cells: &[&Cell]) -> Markup {
-    let (unit, format): (_, fn(&f64) -> String) = match scenario {
-        Scenario::MemoryConnections | Scenario::MemoryEntries => {
-            ("resident memory of each", |bytes| figures::bytes(*bytes))
+    let most = cells
+        .iter()
+        .map(|cell| cell.figure.median)
+        .fold(0.0, f64::max);
+    let (unit, one) = match scenario {
+        Scenario::MemoryConnections | Scenario::MemoryEntries if most < KIB => {
+            ("bytes of resident memory for each", 1.0)
         }
-        _ => ("operations a second", |rate| figures::count(*rate)),
+        Scenario::MemoryConnections | Scenario::MemoryEntries => {
+            ("KiB of resident memory for each", KIB)
+        }
+        _ => ("operations a second", 1.0),
     };
     let rows: Vec<Bar> = cells
         .iter()
         .map(|cell| Bar {
             series: cell.target,
             name: comparison.targets[cell.target].name.clone(),
-            value: cell.figure.median,
-            interval: cell.figure.interval.map(|range| (range.low, range.high)),
-            rounds: cell.figure.rounds.clone(),
+            value: cell.figure.median / one,
+            interval: cell
+                .figure
+                .interval
+                .map(|range| (range.low / one, range.high / one)),
+            rounds: cell.figure.rounds.iter().map(|round| round / one).collect(),
             label: figure(scenario, cell.figure.median),
         })
         .collect();
+    let format = |number: &f64| figures::count(*number);
     html! {
         figure {
             h3 { (scenario.title()) }

@@ -1,6 +1,6 @@
 //! What was found about latencies, memory and processor time, in sentences.
 
-use super::{listed, name};
+use super::name;
 use crate::bench::compare::Comparison;
 use crate::bench::compare::models::Profile;
 use crate::bench::compare::scenario::Scenario;
@@ -72,12 +72,12 @@ fn split_in_words(comparison: &Comparison, scenario: Scenario, split: &CpuSplit)
     let rest = own_cost.zip(split.rest.as_ref());
     let rest = rest.map(|(own_cost, rest)| format!("{own_cost} {}", part(rest)));
     let floor = format!("its echo {}", told(&split.floor, &time));
-    let parts = [Some(floor), work, rest].into_iter().flatten();
+    let total = format!("in all {}", told(&split.total, &time));
+    let parts = [Some(total), Some(floor), work, rest].into_iter().flatten();
     format!(
-        "{} uses {} of processor time an operation ({}): {}.",
+        "Processor time of {} for an operation ({}): {}.",
         name(comparison, split.target),
-        told(&split.total, &time),
         scenario.name(),
-        listed(parts.collect())
+        parts.collect::<Vec<_>>().join(", ")
     )
 }
