@@ -438,7 +438,7 @@ fn a_generator_that_cannot_keep_up_says_so() {
 #[test]
 fn an_open_loop_that_cannot_keep_up_counts_what_came_and_exits_with_1() {
     let server = Server::start(Model::default());
-    let load = ["--rate", "10M", "--duration", "500ms"];
+    let load = ["--rate", "100M", "--duration", "500ms"];
     let (output, report) = bench(server.address, "overload", &load);
     let (table, measurement) = (stdout(&output), &report["measurement"]);
     assert_eq!(output.status.code(), Some(1), "{table}");

@@ -295,7 +295,7 @@ fn a_cpu_that_is_not_there_is_a_mistake_and_not_a_failed_comparison() {
     let html = file("earlier.html");
     fs::write(&html, "a finished report").expect("a folder to write to");
     let output = speicher()
-        .args(["compare", "--pin", "0:9999", "--html"])
+        .args(["compare", "--pin", "9999:0", "--html"])
         .arg(&html)
         .output()
         .expect("the program is there");
