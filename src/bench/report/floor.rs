@@ -1,6 +1,6 @@
 //! The share that a target reaches of what its echo does.
 
-use super::told::{Bounded, clusters, span, told, too_few};
+use super::told::{Bounded, clusters, share_of_all, span, told, too_few};
 use crate::bench::stats::{Estimate, Interval, RATIO_RESOLUTION, Verdict};
 
 /// As much of the share as can be told. An echo moves the same bytes and does nothing else, so a
@@ -24,7 +24,7 @@ impl<'a> Share<'a> {
         if let Some(why) = too_few(ratio) {
             return Self::Untold(format!("can't be told ({why})"));
         }
-        if let Some(clusters) = clusters(ratio, &percent) {
+        if let Some(clusters) = clusters(ratio, &share_of_all) {
             return Self::Untold(clusters);
         }
         let range = ratio.interval.expect("there are rounds enough");

@@ -38,14 +38,22 @@ pub(super) fn clusters(estimate: &Estimate, show: Show<'_>) -> Option<String> {
     let Scatter::TwoClusters { low, high } = estimate.scatter else {
         return None;
     };
-    let some = figures::counted(low.rounds, "round");
-    let verb = if low.rounds == 1 { "says" } else { "say" };
+    // Neither has fewer than two rounds.
     Some(format!(
-        "can't be told ({some} {verb} {} and {} {})",
+        "can't be told ({} rounds say {}, {} say {})",
+        low.rounds,
         show(low.median),
         high.rounds,
         show(high.median)
     ))
+}
+
+/// A share of what can't be more than all: beyond that it is noise, and how much does not matter.
+pub(super) fn share_of_all(share: f64) -> String {
+    match share > 1.0 {
+        true => "more than all".to_owned(),
+        false => format!("{:.0} %", share * 100.0),
+    }
 }
 
 /// That there are too few rounds for it, if so.

@@ -106,9 +106,9 @@ fn two_clusters_are_named_and_no_share_of_them_is_told() {
     assert!(named.contains(clusters), "{named}");
     assert!(named.contains("more --rounds, or --pin"), "{named}");
     let shares = sentence(&sentences, "echo's rate");
-    assert!(shares.contains("threads 50 % ("), "{shares}");
+    assert!(shares.contains("threads 50 %"), "{shares}");
     assert!(
-        shares.contains("tokio can't be told (4 rounds say 3"),
+        shares.contains("tokio can't be told (4 rounds say 36 %, 3 say more than all)"),
         "{shares}"
     );
     let page = report::page(&comparison);

@@ -7,7 +7,7 @@ use crate::bench::compare::summary::{Cell, find, idle_costs};
 use crate::bench::figures;
 use crate::bench::protocol::Protocol;
 use crate::bench::report::table::{figure, share};
-use crate::bench::report::told::{Bounded, clusters, ratio, span, told};
+use crate::bench::report::told::{Bounded, clusters, ratio, share_of_all, span, told};
 use crate::bench::stats::Finding;
 
 /// The rate of the first target, and what the others do beside it.
@@ -81,7 +81,7 @@ pub(super) fn idle(comparison: &Comparison, cells: &[Cell]) -> Option<String> {
             }
             Finding::Less => format!("keeps {} ({interval})", percent(ratio.median)),
             Finding::NoDifference => format!("loses nothing that these rounds show ({interval})"),
-            Finding::TwoClusters => clusters(ratio, &percent)?,
+            Finding::TwoClusters => clusters(ratio, &share_of_all)?,
             // They make no server faster.
             Finding::More => format!("can't be told, because more than all is noise ({interval})"),
             Finding::Unclear | Finding::TooFewRounds => {
