@@ -37,7 +37,7 @@ compare:
 	cargo build --release
 	mkdir -p target/compare
 	target/release/speicher compare --html target/compare/report.html --json target/compare/report.json $(ARGS); \
-	code=$$?; test $$code -eq 2 || echo "open target/compare/report.html in a browser"; exit $$code
+	code=$$?; case $$code in 0|1) echo "open target/compare/report.html in a browser";; esac; exit $$code
 
 # One full record of a quiet machine; bench/runs/README.md says what to do with it.
 record:

@@ -8,6 +8,7 @@ pub mod echo;
 pub mod figures;
 pub mod generator;
 pub mod measurement;
+mod others;
 mod pin;
 mod process;
 pub mod protocol;

@@ -7,6 +7,12 @@ pub fn count(number: f64) -> String {
     HumanCount(number.round().max(0.0) as u64).to_string()
 }
 
+/// So many things of that name, as in 1 round and 2 rounds.
+pub fn counted(number: usize, name: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {name}{plural}", count(number as f64))
+}
+
 /// A time of so many nanoseconds, with three digits and a unit.
 pub fn time(nanoseconds: f64) -> String {
     let (number, unit) = match nanoseconds {
@@ -16,6 +22,20 @@ pub fn time(nanoseconds: f64) -> String {
         ns => (ns / 1e9, "s"),
     };
     format!("{} {unit}", three_digits(number))
+}
+
+/// The same with no more digits than it needs, for the label of an axis.
+pub fn axis_time(nanoseconds: f64) -> String {
+    let time = time(nanoseconds);
+    match time.split_once(' ') {
+        Some((number, unit)) if number.contains('.') => {
+            format!(
+                "{} {unit}",
+                number.trim_end_matches('0').trim_end_matches('.')
+            )
+        }
+        _ => time,
+    }
 }
 
 /// So many bytes, with three digits and a unit of powers of 1024.
@@ -53,8 +73,12 @@ mod tests {
         assert_eq!(time(12_345.0), "12.3 µs");
         assert_eq!(time(1_234_567.0), "1.23 ms");
         assert_eq!(time(5e9), "5.00 s");
+        assert_eq!(axis_time(2e6), "2 ms");
+        assert_eq!(axis_time(100_000.0), "100 µs");
         assert_eq!(bytes(512.0), "512 B");
         assert_eq!(bytes(1536.0), "1.50 KiB");
         assert_eq!(count(1_234_567.4), "1,234,567");
+        assert_eq!(counted(1, "round"), "1 round");
+        assert_eq!(counted(2000, "round"), "2,000 rounds");
     }
 }

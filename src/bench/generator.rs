@@ -31,6 +31,7 @@ use hdrhistogram::Histogram;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::measurement::{Measurement, Tally, latencies};
+use super::others::OthersMeter;
 use super::process::ServerMeter;
 use super::workload::{Values, Written};
 use connection::Connection;
@@ -144,17 +145,20 @@ impl Run<'_> {
             if connected == 0 && !self.stop.load(Ordering::Relaxed) {
                 return Err(self.nobody_there());
             }
-            let mut server = self.load.server_pid.and_then(ServerMeter::before_load);
+            let mut meters = Meters {
+                server: self.load.server_pid.and_then(ServerMeter::before_load),
+                others: self.load.server_pid.map(OthersMeter::of),
+            };
             let window = Window::from_now(self.load);
             for start in &starts {
                 let _ = start.send(window);
             }
-            self.watch(window, &is_done, server.as_mut(), progress);
+            self.watch(window, &is_done, &mut meters, progress);
             let outcomes: Vec<_> = drivers
                 .into_iter()
                 .filter_map(|driver| driver.join().expect("a driver does not panic"))
                 .collect();
-            Ok(self.sum_up(window, outcomes, server))
+            Ok(self.sum_up(window, outcomes, meters))
         })
     }
 
@@ -170,12 +174,12 @@ impl Run<'_> {
     }
 
     /// Waits until the drivers are done, tells of progress meanwhile, and has
-    /// the server's meter read at the begin and at the end.
+    /// the meters read at the begin and at the end.
     fn watch(
         &self,
         window: Window,
         is_done: &mpsc::Receiver<()>,
-        mut server: Option<&mut ServerMeter>,
+        meters: &mut Meters,
         progress: &mut dyn FnMut(Progress<'_>),
     ) {
         let mut running = self.load.threads;
@@ -188,9 +192,7 @@ impl Run<'_> {
         while running > 0 && !window.until_begin().is_zero() {
             wait(&mut running, window.until_begin());
         }
-        if let Some(server) = &mut server {
-            server.begin();
-        }
+        meters.begin();
         let begun = Instant::now();
         let (mut told, mut seen) = (begun, 0);
         while running > 0 {
@@ -200,17 +202,15 @@ impl Run<'_> {
             };
             wait(&mut running, timeout);
             let is_over = window.until_end().is_some_and(|left| left.is_zero());
-            if let Some(server) = server.as_mut().filter(|_| is_over) {
-                server.end();
+            if is_over {
+                meters.end();
             }
             if told.elapsed() >= PROGRESS_INTERVAL && running > 0 {
                 seen += self.tell(begun.elapsed(), told.elapsed(), seen, progress);
                 told = Instant::now();
             }
         }
-        if let Some(server) = server {
-            server.end();
-        }
+        meters.end();
     }
 
     /// Tells of the last interval; returns how many replies came in it.
@@ -245,7 +245,7 @@ impl Run<'_> {
         &self,
         window: Window,
         outcomes: Vec<(Tally, Vec<Connection>)>,
-        server: Option<ServerMeter>,
+        meters: Meters,
     ) -> Measurement {
         let mut total = Tally::new();
         let mut connections = Vec::new();
@@ -253,6 +253,7 @@ impl Run<'_> {
             total.merge(tally);
             connections.push(of_thread);
         }
+        let Meters { server, others } = meters;
         let server = server.and_then(|meter| meter.after_load(total.operations, total.replies));
         // Only now: what the server keeps for a connection is not to end before
         // it has been read.
@@ -260,8 +261,35 @@ impl Run<'_> {
         let load = self.load;
         let seconds = window.seconds(load, &total);
         let mut measurement = Measurement::new(total, seconds, load.threads, load.rate, server);
+        measurement.others_share = others.and_then(|meter| meter.share());
         measurement.interrupted = self.stop.load(Ordering::Relaxed);
         measurement
+    }
+}
+
+/// What is read when the measured time begins and when it ends.
+struct Meters {
+    server: Option<ServerMeter>,
+    others: Option<OthersMeter>,
+}
+
+impl Meters {
+    fn begin(&mut self) {
+        if let Some(server) = &mut self.server {
+            server.begin();
+        }
+        if let Some(others) = &mut self.others {
+            others.begin();
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(server) = &mut self.server {
+            server.end();
+        }
+        if let Some(others) = &mut self.others {
+            others.end();
+        }
     }
 }
 

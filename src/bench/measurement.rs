@@ -1,6 +1,8 @@
 //! What a load found: counts, latencies, and who used what.
 
-use std::collections::BTreeMap;
+mod errors;
+mod tally;
+
 use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -8,7 +10,11 @@ use hdrhistogram::Histogram;
 use hdrhistogram::serialization::{Serializer as _, V2DeflateSerializer};
 use serde::{Serialize, Serializer};
 
-use super::process::{ServerUse, ThreadUse};
+use super::figures;
+use super::process::ServerUse;
+
+pub use errors::{ErrorCount, ErrorKind, Errors};
+pub(super) use tally::Tally;
 
 /// Significant decimal digits of a latency.
 const LATENCY_DIGITS: u8 = 3;
@@ -24,172 +30,13 @@ const BUSY_SHARE_MAX: f64 = 0.95;
 /// itself, and not by others that take the processors from it.
 const SATURATED_SHARE_MIN: f64 = 0.85;
 
-/// The share of an open loop's requests that may leave late, or not at all,
-/// by the generator's own fault.
+/// The share of an open loop's requests that may leave late by the generator's
+/// own fault, or never leave.
 const LATE_SHARE_MAX: f64 = 0.05;
 
 /// An empty histogram of latencies in nanoseconds.
 pub fn latencies() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LATENCY_NS_MAX, LATENCY_DIGITS).expect("the bounds are in order")
-}
-
-/// What can go wrong with a request or a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ErrorKind {
-    /// A connection could not be made.
-    Connect,
-    /// A connection ended or failed.
-    Closed,
-    /// The server said that the request was at fault (400).
-    BadRequest,
-    /// The server said that it can't (503).
-    Unavailable,
-    /// The reply was not what the protocol allows, or not to that request, or longer than
-    /// what is kept of one.
-    Malformed,
-    /// With verification: a value that nobody wrote under its key.
-    WrongValue,
-    /// With verification: no value under a key that was set.
-    Missing,
-    /// No reply came.
-    Lost,
-}
-
-impl ErrorKind {
-    /// How it is called in tables.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Connect => "can't connect",
-            Self::Closed => "connection ended",
-            Self::BadRequest => "bad request",
-            Self::Unavailable => "unavailable",
-            Self::Malformed => "malformed reply",
-            Self::WrongValue => "wrong value",
-            Self::Missing => "value missing",
-            Self::Lost => "lost replies",
-        }
-    }
-}
-
-/// How often each error came, and what the first of each kind said.
-#[derive(Clone, Debug, Default, Serialize)]
-#[serde(transparent)]
-pub struct Errors(BTreeMap<ErrorKind, ErrorCount>);
-
-/// Errors of one kind.
-#[derive(Clone, Debug, Serialize)]
-pub struct ErrorCount {
-    /// How many there were.
-    pub count: u64,
-    /// What the first said.
-    pub first: String,
-}
-
-impl Errors {
-    /// Whether nothing went wrong.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// How many there were, of all kinds.
-    pub fn total(&self) -> u64 {
-        self.0.values().map(|errors| errors.count).sum()
-    }
-
-    /// The kinds that came.
-    pub fn iter(&self) -> impl Iterator<Item = (ErrorKind, &ErrorCount)> {
-        self.0.iter().map(|(kind, errors)| (*kind, errors))
-    }
-
-    pub(super) fn add(&mut self, kind: ErrorKind, count: u64, first: impl FnOnce() -> String) {
-        if count > 0 {
-            let errors = self.0.entry(kind).or_insert_with(|| ErrorCount {
-                count: 0,
-                first: first(),
-            });
-            errors.count += count;
-        }
-    }
-
-    fn merge(&mut self, other: Self) {
-        for (kind, errors) in other.0 {
-            self.add(kind, errors.count, || errors.first);
-        }
-    }
-}
-
-/// What one of the generator's threads counted.
-pub(super) struct Tally {
-    pub(super) latencies: Histogram<u64>,
-    /// Replies that count.
-    pub(super) operations: u64,
-    /// All replies, of the warm-up too.
-    pub(super) replies: u64,
-    pub(super) misses: u64,
-    pub(super) bytes_sent: u64,
-    pub(super) bytes_received: u64,
-    pub(super) errors: Errors,
-    /// Of an open loop: requests that left late for want of a connection.
-    pub(super) late_connection: u64,
-    /// Of an open loop: requests that left late by the generator's fault.
-    pub(super) late_generator: u64,
-    /// Of an open loop: requests that never left.
-    pub(super) unsent: u64,
-    /// Of these: requests for which no connection was left.
-    pub(super) unsent_unconnected: u64,
-    /// When the last reply that counts came, in nanoseconds.
-    pub(super) last_reply_ns: u64,
-    /// When it sent no more and only waited for replies, in nanoseconds.
-    pub(super) ended_ns: u64,
-    pub(super) used: ThreadUse,
-    /// For how long `used` was counted.
-    pub(super) elapsed: Duration,
-    pub(super) stopped_answering: Option<String>,
-}
-
-impl Tally {
-    pub(super) fn new() -> Self {
-        Self {
-            latencies: latencies(),
-            operations: 0,
-            replies: 0,
-            misses: 0,
-            bytes_sent: 0,
-            bytes_received: 0,
-            errors: Errors::default(),
-            late_connection: 0,
-            late_generator: 0,
-            unsent: 0,
-            unsent_unconnected: 0,
-            last_reply_ns: 0,
-            ended_ns: 0,
-            used: ThreadUse::default(),
-            elapsed: Duration::ZERO,
-            stopped_answering: None,
-        }
-    }
-
-    /// Adds what another thread counted.
-    pub(super) fn merge(&mut self, other: Self) {
-        self.latencies += &other.latencies;
-        self.operations += other.operations;
-        self.replies += other.replies;
-        self.misses += other.misses;
-        self.bytes_sent += other.bytes_sent;
-        self.bytes_received += other.bytes_received;
-        self.errors.merge(other.errors);
-        self.late_connection += other.late_connection;
-        self.late_generator += other.late_generator;
-        self.unsent += other.unsent;
-        self.unsent_unconnected += other.unsent_unconnected;
-        self.ended_ns = self.ended_ns.max(other.ended_ns);
-        self.last_reply_ns = self.last_reply_ns.max(other.last_reply_ns);
-        self.used.running += other.used.running;
-        self.used.waiting += other.used.waiting;
-        self.elapsed += other.elapsed;
-        self.stopped_answering = self.stopped_answering.take().or(other.stopped_answering);
-    }
 }
 
 /// What a load found.
@@ -218,6 +65,8 @@ pub struct Measurement {
     pub bytes_received: u64,
     /// What went wrong.
     pub errors: Errors,
+    /// Connections on which a good reply came, warm-up included.
+    pub connections_served: usize,
     /// Open loop: requests that left more than
     /// [`LATE_AFTER`](super::generator::LATE_AFTER) after they were due,
     /// because every connection was full.
@@ -227,8 +76,13 @@ pub struct Measurement {
     /// Open loop: requests that were due and never left, to the planned end if
     /// no connection was left.
     pub unsent: u64,
+    /// That an open loop could not send what was due: a sentence.
+    pub overload: Option<String>,
     /// What the generator used.
     pub generator: GeneratorUse,
+    /// What others used of the time of the CPUs of the server and of the
+    /// generator, from 0 to 1, if the server's process is known.
+    pub others_share: Option<f64>,
     /// What the server used, if its process is known.
     pub server: Option<ServerUse>,
     /// When the server stopped answering, or that it was too slow for the requests: a
@@ -262,6 +116,12 @@ impl Measurement {
         self.errors.is_empty() && self.stopped_answering.is_none()
     }
 
+    /// Whether that is so, and what was to be measured was: something, and in an open loop at the
+    /// rate.
+    pub fn is_as_asked(&self) -> bool {
+        self.is_clean() && self.operations > 0 && self.overload.is_none()
+    }
+
     pub(super) fn new(
         tally: Tally,
         seconds: f64,
@@ -288,9 +148,12 @@ impl Measurement {
             bytes_sent: tally.bytes_sent,
             bytes_received: tally.bytes_received,
             errors: tally.errors,
+            connections_served: tally.served,
             late_connection: tally.late_connection,
             late_generator: tally.late_generator,
             unsent: tally.unsent,
+            overload: None,
+            others_share: None,
             generator: GeneratorUse {
                 threads,
                 cpu_share: of_elapsed(tally.used.running),
@@ -303,6 +166,7 @@ impl Measurement {
             histogram: tally.latencies,
         };
         measurement.generator.bottleneck = measurement.bottleneck(tally.unsent_unconnected);
+        measurement.overload = measurement.overload(tally.unsent_unconnected);
         measurement
     }
 
@@ -336,7 +200,7 @@ impl Measurement {
                 ),
             });
         }
-        let due = self.operations + self.unsent + self.errors.total();
+        let due = self.due();
         let missed = self.late_generator + self.unsent_by_generator(unconnected);
         let share = missed as f64 / due.max(1) as f64;
         (share > LATE_SHARE_MAX).then(|| {
@@ -349,10 +213,35 @@ impl Measurement {
         })
     }
 
-    /// What never left waited for a connection if nearly all that was late
-    /// did, and for the generator otherwise.
+    /// Of an open loop: requests that were due.
+    fn due(&self) -> u64 {
+        self.operations + self.unsent + self.errors.total()
+    }
+
+    fn overload(&self, unconnected: u64) -> Option<String> {
+        let (due, unsent) = (self.due() as f64, self.unsent as f64);
+        if self.rate_wanted.is_none() || unsent <= LATE_SHARE_MAX * due {
+            return None;
+        }
+        let why = match (unconnected, self.unsent_by_generator(unconnected)) {
+            (1.., _) => "no connection was left",
+            (0, 0) => "every connection waited for as many replies as --pipeline allows",
+            (0, _) => "the generator could not send as fast",
+        };
+        Some(format!(
+            "the open loop could not keep up: of {} requests that were due, {} never left, because \
+             {why}; the rate is that of the replies that came, and the latencies are those of a \
+             queue; ask for a lower --rate",
+            figures::count(due),
+            figures::count(unsent)
+        ))
+    }
+
+    /// What never left waited for the generator if that never had to wait, or if
+    /// most of what was late did; and for a connection otherwise.
     fn unsent_by_generator(&self, unconnected: u64) -> u64 {
-        if self.late_generator >= self.late_connection {
+        let is_busy = self.generator.busy_share > BUSY_SHARE_MAX;
+        if is_busy || self.late_generator >= self.late_connection {
             self.unsent - unconnected
         } else {
             0

@@ -11,7 +11,17 @@ const THIS: Pid = Pid::from_raw(0);
 
 /// The CPUs that the calling thread may use; none, where the system does not tell.
 pub(super) fn allowed() -> Vec<usize> {
-    let set = sched_getaffinity(THIS).unwrap_or_default();
+    cpus_of(THIS)
+}
+
+/// The same for the first thread of a process.
+pub(super) fn allowed_for(process: u32) -> Vec<usize> {
+    // Linux numbers processes with positive 32-bit integers.
+    cpus_of(Pid::from_raw(process as i32))
+}
+
+fn cpus_of(thread: Pid) -> Vec<usize> {
+    let set = sched_getaffinity(thread).unwrap_or_default();
     let cpus = 0..CpuSet::count();
     cpus.filter(|cpu| set.is_set(*cpu).unwrap_or(false))
         .collect()

@@ -91,6 +91,20 @@ impl Protocol {
         }
     }
 
+    /// What a reply says for people, in quotes and without control characters; its begin, if it is
+    /// long.
+    pub(super) fn sentence(self, reply: &[u8]) -> String {
+        const SHOWN_LEN_MAX: usize = 300;
+
+        let said = match self {
+            Self::Speicher => speicher::sentence(reply),
+            Self::Resp | Self::Memcached | Self::Echo => None,
+        };
+        let said = said.unwrap_or_else(|| String::from_utf8_lossy(reply).into_owned());
+        let shown: String = said.trim().chars().take(SHOWN_LEN_MAX).collect();
+        format!("{shown:?}")
+    }
+
     /// A GET of the key.
     pub(super) fn get(self, key: u32) -> Vec<u8> {
         let operation = Operation {

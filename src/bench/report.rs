@@ -1,15 +1,19 @@
 //! A comparison for people: words, a table, a page.
 
 mod attacks;
+mod floor;
 mod html;
 mod json;
 mod plot;
+mod split;
 mod table;
+mod told;
 mod words;
 
 use comfy_table::{CellAlignment, Table, presets};
 
 use super::compare::Comparison;
+use super::compare::summary::cells;
 
 pub use html::page;
 pub use json::json;
@@ -18,7 +22,7 @@ pub use words::sentences;
 /// Summary and tables for a terminal.
 pub fn text(comparison: &Comparison) -> String {
     let tables = [
-        aligned(table::HEADER, table::rows(comparison)),
+        aligned(table::HEADER, table::rows(comparison, &cells(comparison))),
         aligned(attacks::HEADER, attacks::table(comparison)),
     ];
     let mut parts: Vec<_> = tables.into_iter().flatten().collect();

@@ -33,6 +33,15 @@ impl Schedule {
         self.due_ns as u64
     }
 
+    /// Leaves out what is due before that time, in nanoseconds. Arrivals have no memory, so what
+    /// comes after it is as likely as ever.
+    pub(super) fn skip_to(&mut self, start_ns: u64) {
+        if self.due_ns() < start_ns {
+            self.due_ns = start_ns as f64;
+            self.advance();
+        }
+    }
+
     /// Goes on to the request after it.
     pub(super) fn advance(&mut self) {
         let times: f64 = Exp1.sample(&mut self.random);

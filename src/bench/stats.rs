@@ -1,8 +1,12 @@
 //! What rounds allow to be said.
 
+mod scatter;
+
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 use serde::Serialize;
+
+pub use scatter::{Cluster, SPREAD_MAX, Scatter};
 
 /// The fewest rounds that a 95 % interval of a median can be had from: with
 /// five, even the whole range holds the median in 15 of 16 cases only.
@@ -11,6 +15,12 @@ pub const ROUNDS_MIN: usize = 6;
 /// Ratios closer to 1 than this are never called a difference: two copies of
 /// one server differ by as much, by where their memory happens to lie.
 pub const RATIO_RESOLUTION: f64 = 0.02;
+
+/// Ratios whose whole interval is this close to 1 show that there is no difference to speak of.
+pub const RATIO_EQUAL: f64 = 0.1;
+
+/// From this factor between its ends on, an interval is told in place of the median in it.
+pub const INTERVAL_WIDE: f64 = 1.5;
 
 /// How often the rounds are drawn again.
 const RESAMPLES: usize = 10_000;
@@ -32,6 +42,13 @@ pub struct Interval {
     pub low: f64,
     /// The upper end.
     pub high: f64,
+}
+
+impl Interval {
+    /// Whether it is too wide for the median in it to mean much; so is one that reaches 0.
+    pub fn is_wide(&self) -> bool {
+        self.low <= 0.0 || self.high > INTERVAL_WIDE * self.low
+    }
 }
 
 /// The middle of the values, or the mean of the two in the middle; 0 of none.
@@ -78,17 +95,45 @@ pub fn bootstrap_median(values: &[f64]) -> Option<Interval> {
     })
 }
 
-/// What the ratios of two targets, one for each round, say.
+/// What figures, one for each round, come to.
 #[derive(Clone, Debug, Serialize)]
-pub struct Verdict {
-    /// The median ratio.
-    pub ratio: f64,
+pub struct Estimate {
+    /// The median.
+    pub median: f64,
     /// Its 95 % interval, if there were rounds enough.
     pub interval: Option<Interval>,
-    /// The ratios of the rounds.
+    /// The figures of the rounds.
     pub rounds: Vec<f64>,
-    /// What it comes to.
-    pub finding: Finding,
+    /// How they lie.
+    pub scatter: Scatter,
+}
+
+impl Estimate {
+    /// The estimate from the figures of the rounds; `None` without a round.
+    pub fn from(rounds: Vec<f64>) -> Option<Self> {
+        (!rounds.is_empty()).then(|| Self {
+            median: median(&rounds),
+            interval: bootstrap_median(&rounds),
+            scatter: Scatter::of(&rounds),
+            rounds,
+        })
+    }
+
+    /// What it says as a ratio.
+    fn finding(&self) -> Finding {
+        match self.interval {
+            None => Finding::TooFewRounds,
+            Some(_) if matches!(self.scatter, Scatter::TwoClusters { .. }) => Finding::TwoClusters,
+            Some(interval) if interval.low > 1.0 + RATIO_RESOLUTION => Finding::More,
+            Some(interval) if interval.high < 1.0 - RATIO_RESOLUTION => Finding::Less,
+            Some(interval)
+                if interval.low >= 1.0 - RATIO_EQUAL && interval.high <= 1.0 + RATIO_EQUAL =>
+            {
+                Finding::NoDifference
+            }
+            Some(_) => Finding::Unclear,
+        }
+    }
 }
 
 /// What a ratio and its interval come to.
@@ -99,28 +144,32 @@ pub enum Finding {
     More,
     /// The whole interval is below 1 by more than [`RATIO_RESOLUTION`].
     Less,
-    /// Neither: these rounds show no difference.
+    /// The whole interval is within [`RATIO_EQUAL`] of 1.
     NoDifference,
+    /// None of these: the rounds can't tell the two apart, and don't show that they are alike.
+    Unclear,
+    /// The ratios fall into two clusters, so that their median is a matter of luck.
+    TwoClusters,
     /// There were fewer rounds than [`ROUNDS_MIN`].
     TooFewRounds,
 }
 
+/// What the ratios of two targets, one for each round, say.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verdict {
+    /// The ratio.
+    #[serde(flatten)]
+    pub ratio: Estimate,
+    /// What it comes to.
+    pub finding: Finding,
+}
+
 impl Verdict {
-    /// The verdict on the ratios of the rounds.
-    pub fn on(ratios: Vec<f64>) -> Self {
-        let interval = bootstrap_median(&ratios);
-        let finding = match interval {
-            None => Finding::TooFewRounds,
-            Some(interval) if interval.low > 1.0 + RATIO_RESOLUTION => Finding::More,
-            Some(interval) if interval.high < 1.0 - RATIO_RESOLUTION => Finding::Less,
-            Some(_) => Finding::NoDifference,
-        };
-        Self {
-            ratio: median(&ratios),
-            interval,
-            rounds: ratios,
-            finding,
-        }
+    /// The verdict on the ratios of the rounds; `None` without a round.
+    pub fn on(ratios: Vec<f64>) -> Option<Self> {
+        let ratio = Estimate::from(ratios)?;
+        let finding = ratio.finding();
+        Some(Self { ratio, finding })
     }
 }
 
@@ -138,20 +187,24 @@ mod tests {
             .collect()
     }
 
+    fn finding(ratios: Vec<f64>) -> Finding {
+        Verdict::on(ratios).expect("there are rounds").finding
+    }
+
     #[test]
-    fn the_same_server_twice_gives_no_difference_in_19_of_20_comparisons() {
+    fn the_same_server_twice_is_seldom_said_to_differ() {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(1);
         for noise in [0.005, 0.03, 0.1, 0.3] {
             for rounds in [6, 7, 9, 15] {
-                let equal = (0..200)
+                let different = (0..200)
                     .filter(|_| {
-                        let ratios = ratios(&mut random, 1.0, noise, rounds);
-                        Verdict::on(ratios).finding == Finding::NoDifference
+                        let finding = finding(ratios(&mut random, 1.0, noise, rounds));
+                        [Finding::More, Finding::Less].contains(&finding)
                     })
                     .count();
                 assert!(
-                    equal >= 190,
-                    "{equal} of 200, noise {noise}, {rounds} rounds"
+                    different <= 10,
+                    "{different} of 200, noise {noise}, {rounds} rounds"
                 );
             }
         }
@@ -162,7 +215,7 @@ mod tests {
         let mut random = Xoshiro256PlusPlus::seed_from_u64(2);
         for (factor, finding) in [(1.15, Finding::More), (0.87, Finding::Less)] {
             let found = (0..200)
-                .filter(|_| Verdict::on(ratios(&mut random, factor, 0.03, 7)).finding == finding)
+                .filter(|_| self::finding(ratios(&mut random, factor, 0.03, 7)) == finding)
                 .count();
             assert!(found >= 190, "{found} of 200 at {factor}");
         }
@@ -183,10 +236,21 @@ mod tests {
     }
 
     #[test]
+    fn rounds_that_say_little_do_not_say_that_nothing_differs() {
+        let noisy = vec![1.84, 0.71, 1.66, 1.70, 0.95, 1.3, 1.68];
+        assert_eq!(finding(noisy), Finding::Unclear);
+        let alike = vec![1.01, 0.99, 1.03, 0.98, 1.0, 1.02, 1.01];
+        assert_eq!(finding(alike), Finding::NoDifference);
+        let clusters = vec![3.0, 3.1, 1.2, 1.21, 3.05, 1.19, 3.1];
+        assert_eq!(finding(clusters), Finding::TwoClusters);
+    }
+
+    #[test]
     fn few_rounds_make_no_verdict() {
-        let verdict = Verdict::on(vec![2.0; ROUNDS_MIN - 1]);
+        let verdict = Verdict::on(vec![2.0; ROUNDS_MIN - 1]).expect("there are rounds");
         assert_eq!(verdict.finding, Finding::TooFewRounds);
-        assert_eq!(verdict.interval, None);
+        assert_eq!(verdict.ratio.interval, None);
+        assert!(Verdict::on(Vec::new()).is_none());
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! `speicher bench TARGET`: one load on one server.
 
 pub(super) mod options;
+pub(super) mod report_file;
 mod table;
 
-use std::fs;
 use std::io::{IsTerminal, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
@@ -27,9 +27,10 @@ use options::{
     parse_connections, parse_count, parse_keys, parse_percent, parse_pipeline, parse_rate,
     parse_seed, parse_threads, parse_value_sizes,
 };
+use report_file::ReportFile;
 use table::table;
 
-/// Errors, or replies that never came.
+/// Errors, replies that never came, or not the load that was asked for.
 const EXIT_ERRORS: u8 = 1;
 
 /// A signal ended it early: 128 and SIGINT's number.
@@ -55,7 +56,11 @@ const EXIT_INTERRUPTED: u8 = 130;
             reply, as much is kept as the longest value has, and 1 MiB.\n\
             Times are seconds, or written 500ms, 30s or 5m; sizes are bytes, or 16K or 1M.",
     error_code(0, "measured"),
-    error_code(1, "measured, with errors, wrong values or lost replies"),
+    error_code(
+        1,
+        "measured, with errors, wrong values or lost replies, or nothing was answered in\n\
+         time, or more than 5 % of what --rate asks for never left"
+    ),
     error_code(2, "not measured; standard error says why"),
     error_code(130, "interrupted; what was done so far is printed"),
     help_triggers("-h", "--help", "help")
@@ -161,10 +166,7 @@ impl Bench {
         generator::allow_many_descriptors();
         self.check_options()?;
         let place = self.place()?;
-        if let Some(path) = &self.json {
-            // Before the work, not after it.
-            fs::write(path, "").map_err(|error| cannot_write(path, &error))?;
-        }
+        let json = self.json.as_deref().map(ReportFile::new).transpose()?;
         let (server, address) = match place {
             Place::Command(command) => {
                 let server = match self.start(&command, &stop) {
@@ -186,14 +188,23 @@ impl Bench {
         display.clear();
         drop(server);
         // First: a file that can't be written does not take it away.
-        show(&table(&load, &measurement));
-        if let Some(path) = &self.json {
-            write_json(path, &load, &measurement)?;
+        let shown = show(&table(&load, &measurement));
+        if let Some(file) = &json {
+            let report = json_report(&load, &measurement);
+            if measurement.interrupted {
+                let place = file.give_up(&report)?;
+                display.keep(&format!("what was done is in {}", place.display()));
+            } else {
+                file.finish(&report)?;
+            }
         }
         if measurement.interrupted {
             return Ok(ExitCode::from(EXIT_INTERRUPTED));
         }
-        Ok(match measurement.is_clean() {
+        if shown != ExitCode::SUCCESS {
+            return Ok(shown);
+        }
+        Ok(match measurement.is_as_asked() {
             true => ExitCode::SUCCESS,
             false => ExitCode::from(EXIT_ERRORS),
         })
@@ -346,16 +357,12 @@ impl Display {
     }
 }
 
-fn write_json(path: &str, load: &Load, measurement: &Measurement) -> Result<(), String> {
+fn json_report(load: &Load, measurement: &Measurement) -> String {
     let report = json!({
         "speicher": env!("CARGO_PKG_VERSION"),
         "date": humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
         "load": load,
         "measurement": measurement,
     });
-    fs::write(path, format!("{report:#}\n")).map_err(|error| cannot_write(path, &error))
-}
-
-pub(super) fn cannot_write(path: &str, error: &std::io::Error) -> String {
-    format!("can't write {path:?} ({error}); name another file")
+    format!("{report:#}\n")
 }

@@ -1,7 +1,7 @@
 //! `speicher compare`: several servers side by side.
 
-use std::fs;
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -15,8 +15,8 @@ use speicher::bench::compare::target::Target;
 use speicher::bench::compare::{self, Comparison, Status};
 use speicher::bench::{generator, report};
 
-use super::bench::cannot_write;
 use super::bench::options::parse_seed;
+use super::bench::report_file::ReportFile;
 use super::output::{report_error, show};
 use super::signals::stop_flag;
 
@@ -48,7 +48,11 @@ use super::signals::stop_flag;
          the protocol; the summary says what"
     ),
     error_code(2, "not compared; standard error says why"),
-    error_code(130, "interrupted; what was done so far is printed and written"),
+    error_code(
+        130,
+        "interrupted; what was done so far is printed, and written beside the files,\n\
+         under names that end in .partial"
+    ),
     help_triggers("-h", "--help", "help")
 )]
 pub(crate) struct Compare {
@@ -101,6 +105,9 @@ pub(crate) struct Compare {
     json: Option<String>,
 }
 
+/// What makes a file's text of a comparison.
+type Report = fn(&Comparison) -> String;
+
 /// What `--scenarios` names.
 struct Scenarios(Vec<Scenario>);
 
@@ -118,10 +125,7 @@ impl Compare {
         }
         let (targets, absent) = self.targets()?;
         let plan = self.plan();
-        for path in [&self.html, &self.json].into_iter().flatten() {
-            // Before the work, not after it.
-            fs::write(path, "").map_err(|error| cannot_write(path, &error))?;
-        }
+        let files = self.files()?;
         generator::allow_many_descriptors();
         let stop = stop_flag()?;
         let mut display = Display::new();
@@ -133,8 +137,13 @@ impl Compare {
         })?;
         display.clear();
         // First: a file that can't be written does not take it away.
-        show(&report::text(&comparison));
-        self.write(&comparison)?;
+        let shown = show(&report::text(&comparison));
+        for place in write(&files, &comparison)? {
+            display.say(&format!("what was done is in {}", place.display()));
+        }
+        if shown != ExitCode::SUCCESS {
+            return Ok(shown);
+        }
         Ok(match (comparison.interrupted, is_flawless(&comparison)) {
             (true, _) => ExitCode::from(130),
             (false, true) => ExitCode::SUCCESS,
@@ -194,23 +203,41 @@ impl Compare {
         }
     }
 
-    /// Writes what it can, and fails with a sentence for each file that it can't.
-    fn write(&self, comparison: &Comparison) -> Result<(), String> {
-        let mut unwritten = Vec::new();
-        for (path, text) in [
-            (&self.html, report::page as fn(&Comparison) -> String),
+    /// The files that were asked for, with what is written to each.
+    fn files(&self) -> Result<Vec<(ReportFile, Report)>, String> {
+        if self.html.is_some() && self.html == self.json {
+            return Err("--html and --json name the same file; give each its own".to_owned());
+        }
+        let asked = [
+            (&self.html, report::page as Report),
             (&self.json, report::json),
-        ] {
-            if let Some(path) = path
-                && let Err(error) = fs::write(path, text(comparison))
-            {
-                unwritten.push(cannot_write(path, &error));
-            }
-        }
-        match unwritten.is_empty() {
-            true => Ok(()),
-            false => Err(unwritten.join("; ")),
-        }
+        ];
+        let asked = asked
+            .into_iter()
+            .filter_map(|(name, report)| Some((name.as_ref()?, report)));
+        asked
+            .map(|(name, report)| Ok((ReportFile::new(name)?, report)))
+            .collect()
+    }
+}
+
+/// Writes what it can, and returns where unfinished reports are. Fails with a sentence for each
+/// file that it can't write.
+fn write(files: &[(ReportFile, Report)], comparison: &Comparison) -> Result<Vec<PathBuf>, String> {
+    let (mut unfinished, mut unwritten) = (Vec::new(), Vec::new());
+    for (file, report) in files {
+        let text = report(comparison);
+        let written = match comparison.interrupted {
+            true => file
+                .give_up(&text)
+                .map(|place| unfinished.push(place.to_owned())),
+            false => file.finish(&text),
+        };
+        unwritten.extend(written.err());
+    }
+    match unwritten.is_empty() {
+        true => Ok(unfinished),
+        false => Err(unwritten.join("; ")),
     }
 }
 

@@ -434,6 +434,54 @@ fn a_generator_that_cannot_keep_up_says_so() {
     );
 }
 
+/// More than any server takes: what came is counted, and the rest is said not to have left.
+#[test]
+fn an_open_loop_that_cannot_keep_up_counts_what_came_and_exits_with_1() {
+    let server = Server::start(Model::default());
+    let load = ["--rate", "100M", "--duration", "500ms"];
+    let (output, report) = bench(server.address, "overload", &load);
+    let (table, measurement) = (stdout(&output), &report["measurement"]);
+    assert_eq!(output.status.code(), Some(1), "{table}");
+    assert!(measurement["operations"].as_u64() > Some(1000), "{table}");
+    assert!(
+        measurement["latency_ns"]["p50"].as_u64() > Some(0),
+        "{table}"
+    );
+    assert!(table.contains("could not keep up"), "{table}");
+    assert!(table.contains("ask for a lower --rate"), "{table}");
+}
+
+#[test]
+fn nothing_is_told_of_no_replies_and_it_exits_with_1() {
+    let server = Server::start(Model::default());
+    let load = ["--rate", "0.001", "--duration", "100ms"];
+    let (output, _) = bench(server.address, "none-due", &load);
+    let table = stdout(&output);
+    assert_eq!(output.status.code(), Some(1), "{table}");
+    assert!(table.contains("no request was due"), "{table}");
+    assert!(!table.contains("0 ns"), "{table}");
+}
+
+every_model!(a_rate_says_on_how_many_connections_it_was_and_which_limit_there_is);
+
+fn a_rate_says_on_how_many_connections_it_was_and_which_limit_there_is(model: Model) {
+    let server = Server::with(room_for(model, 8));
+    let load = ["--connections", "40", "--duration", "1500ms"];
+    let (output, report) = bench(server.address, &format!("refused-{model}"), &load);
+    let table = stdout(&output);
+    assert_eq!(output.status.code(), Some(1), "{table}");
+    assert_eq!(report["measurement"]["connections_served"], 8, "{table}");
+    assert!(
+        table.contains("operations/s, on 8 of 40 connections"),
+        "{table}"
+    );
+    let note = "32 connections had no reply but a refusal";
+    let note = table.lines().find(|line| line.contains(note));
+    let note = note.unwrap_or_else(|| panic!("{table}"));
+    assert!(note.contains("8"), "{note}");
+    assert!(note.contains(room_option(model)), "{note}");
+}
+
 #[test]
 fn the_servers_process_is_measured_when_it_is_known() {
     let (program, target) = (

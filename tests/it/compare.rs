@@ -1,5 +1,7 @@
 //! `speicher compare`: what it reports, and what it leaves behind.
 
+mod words;
+
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -58,6 +60,7 @@ fn a_report_is_one_file_with_words_plots_figures_and_conditions() {
     let stdout = String::from_utf8(output.stdout).expect("UTF-8");
     assert_eq!(output.status.code(), Some(0), "{stdout}");
     assert!(stdout.contains("2 rounds are too few"), "{stdout}");
+    assert!(!file("report.html.partial").exists());
 
     let page = fs::read_to_string(html).expect("it is written");
     assert!(page.contains("&lt;first&gt;") && !page.contains("<first>"));
@@ -65,7 +68,7 @@ fn a_report_is_one_file_with_words_plots_figures_and_conditions() {
         "<svg",
         "operations a second",
         "All figures",
-        "Conditions",
+        "How it was measured",
         "every MUST case passed, but those that start and stop a server were not run",
     ] {
         assert!(page.contains(words), "{words}");
@@ -89,7 +92,8 @@ fn a_report_is_one_file_with_words_plots_figures_and_conditions() {
 #[test]
 fn ctrl_c_ends_with_what_is_done_and_stops_every_server() {
     let mark = "31.1234s";
-    let html = file("interrupted.html");
+    let (html, partial) = (file("interrupted.html"), file("interrupted.html.partial"));
+    fs::write(&html, "a finished report").expect("a folder to write to");
     let mut compare = speicher();
     compare
         .args(["compare", "--only", "--scenarios", "request", "--target"])
@@ -120,11 +124,10 @@ fn ctrl_c_ends_with_what_is_done_and_stops_every_server() {
         stdout.contains("request"),
         "what was done is there: {stdout}"
     );
-    assert!(
-        fs::read_to_string(html)
-            .expect("it is written")
-            .contains("ended early")
-    );
+    let written = fs::read_to_string(partial).expect("it is written");
+    assert!(written.contains("ended early"));
+    let left = fs::read_to_string(html).expect("it is there");
+    assert_eq!(left, "a finished report");
 }
 
 #[test]
@@ -214,7 +217,7 @@ fn every_attack_is_reported_and_the_server_answers_after_it() {
     let json: Value = serde_json::from_str(&report::json(&comparison)).expect("JSON");
     assert_eq!(json["attacks"].as_array().map(Vec::len), Some(rows.len()));
     for attack in Attack::ALL {
-        let (cell, line) = (format!("<td>{}</td>", attack.name()), attack.name());
+        let (cell, line) = (format!(">{}</td>", attack.name()), attack.name());
         assert!(page.contains(&cell) && text.contains(line), "{line}");
     }
 }
@@ -284,6 +287,29 @@ fn servers_and_the_generator_have_cores_of_their_own_unless_they_are_told_to_sha
             assert!(cores.starts_with("Servers ran on core"), "{cores}");
         }
     }
+}
+
+/// It says so before it starts anything, and leaves the report of before.
+#[test]
+fn a_cpu_that_is_not_there_is_a_mistake_and_not_a_failed_comparison() {
+    let html = file("earlier.html");
+    fs::write(&html, "a finished report").expect("a folder to write to");
+    let output = speicher()
+        .args(["compare", "--pin", "9999:0", "--html"])
+        .arg(&html)
+        .output()
+        .expect("the program is there");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty() && !output.stderr.is_empty());
+    let left = fs::read_to_string(html).expect("it is there");
+    assert_eq!(left, "a finished report");
+}
+
+#[test]
+fn a_cpu_that_is_named_twice_counts_once() {
+    let mut cpus = (0..1024).map(|cpu| Pinning::new(vec![cpu, cpu], vec![cpu]));
+    let pinning = cpus.find_map(Result::ok).expect("this runs on one");
+    assert_eq!(pinning.servers().len(), 1);
 }
 
 /// Nobody can pin what was started by somebody else.
@@ -411,7 +437,14 @@ fn mistakes_with_targets_get_a_sentence() {
         (&["--scenarios", "fast"], "request, pipelined"),
         (&["--pin", "0"], "as in 0,1:2,3"),
         (&["--pin", "0:9999"], "there is no CPU 9999"),
+        (&["--pin", "9999:0"], "there is no CPU 9999"),
+        (&["--pin", ":"], "as in 0,1:2,3"),
         (&["--quick", "--full"], "either"),
+        (&["--html", "same.html", "--json", "same.html"], "same file"),
+        (
+            &["--html", env!("CARGO_TARGET_TMPDIR")],
+            "name another file",
+        ),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_speicher"))
             .arg("compare")

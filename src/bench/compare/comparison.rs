@@ -86,7 +86,8 @@ pub struct Point {
     pub x: f64,
     /// The load's figures, or none for a look at memory or an attack.
     pub measurement: Option<Measurement>,
-    /// Resident bytes for each connection or entry.
+    /// Resident bytes for each connection or entry; below 0 where noise is greater than what they
+    /// take.
     pub bytes_each: Option<f64>,
     /// Idle connections that the target took.
     pub idle: usize,

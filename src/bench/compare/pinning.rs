@@ -41,7 +41,15 @@ impl Pinning {
                 "there is no CPU {cpu} for this process; it may use {allowed:?}"
             ));
         }
-        Ok(Self { servers, generator })
+        let each_once = |mut cpus: Vec<usize>| {
+            cpus.sort_unstable();
+            cpus.dedup();
+            cpus
+        };
+        Ok(Self {
+            servers: each_once(servers),
+            generator: each_once(generator),
+        })
     }
 
     /// The CPUs of the servers; any, if there are none.

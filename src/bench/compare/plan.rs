@@ -198,10 +198,11 @@ impl Plan {
                 });
                 vec![steps.collect()]
             }
+            // So many that the noise of a process's memory is little for each.
             Scenario::MemoryConnections => vec![vec![Step {
                 keys: 1,
-                idle: 1000,
-                ..step(1000)
+                idle: 4000,
+                ..step(4000)
             }]],
             Scenario::MemoryEntries => vec![vec![Step {
                 keys: 1_000_000,
@@ -265,7 +266,8 @@ impl Plan {
         let of_steps: Duration = group
             .iter()
             .map(|step| match step.scenario {
-                Scenario::MemoryConnections | Scenario::MemoryEntries => Duration::from_millis(300),
+                Scenario::MemoryConnections => Duration::from_millis(800),
+                Scenario::MemoryEntries => Duration::from_millis(300),
                 Scenario::Attack => {
                     let attack = step.attack.map(|attack| attack.time(&self.strength));
                     2 * (self.warmup + attack.unwrap_or_default())

@@ -214,6 +214,9 @@ impl<'a> Runner<'a> {
 
     /// Runs the steps of a group on a server of their own.
     fn measure(&mut self, round: usize, index: usize, group: &[Step]) -> Result<(), String> {
+        if let Some(outcome) = self.look_at_connections(round, index, group) {
+            return outcome;
+        }
         let targets = self.targets;
         let target = &targets[index];
         let connections = group.iter().map(Step::connections_in_all).max();
@@ -233,8 +236,12 @@ impl<'a> Runner<'a> {
         let mut idle = Idle::none();
         let mut filled = 0;
         for step in group {
+            if step.share_of_peak.is_some() && self.peak(index) == 0.0 {
+                // What failed there has its note.
+                continue;
+            }
             let load = self.load(step, index, address, pid);
-            if let Some(point) = self.look_at_memory(step, round, index, &load)? {
+            if let Some(point) = self.look_at_entries(step, round, index, &load)? {
                 self.comparison.points.extend(point);
                 continue;
             }
@@ -305,12 +312,14 @@ impl<'a> Runner<'a> {
         }
     }
 
-    /// The rate of single requests that the target has reached so far.
+    /// The rate of single requests that the target has reached so far, in rounds without errors; 0
+    /// if there are none.
     fn peak(&self, index: usize) -> f64 {
         let points = self.comparison.points.iter();
         let rates: Vec<f64> = points
             .filter(|point| point.target == index && point.scenario == Scenario::Request)
             .filter_map(|point| point.measurement.as_ref())
+            .filter(|measurement| measurement.is_clean())
             .map(|measurement| measurement.rate)
             .collect();
         median(&rates)

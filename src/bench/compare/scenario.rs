@@ -114,12 +114,26 @@ impl Scenario {
             Self::Large => "8 connections, one request at a time, values of 16 KiB",
             Self::Idle => "8 busy connections beside idle ones",
             Self::Latency => "Open loop at shares of each target's own peak",
-            Self::MemoryConnections => "Memory of an idle connection that has made one request",
+            Self::MemoryConnections => "Memory of an idle connection, with what serves it",
             Self::MemoryEntries => "Memory of an entry of a 14-byte key and 64 bytes of JSON",
             Self::GrowthKeys => "More keys",
             Self::GrowthConnections => "More connections",
             Self::GrowthValues => "Longer values",
             Self::Attack => "8 busy connections and a prober beside attackers",
+        }
+    }
+
+    /// The same in few words, for a sentence; what is not said is as in [`Request`](Self::Request).
+    pub fn brief(self) -> &'static str {
+        match self {
+            Self::Request => "One request at a time",
+            Self::Pipelined => "32 requests at a time",
+            Self::Writes => "32 at a time, half of them SETs",
+            Self::Zipf => "32 at a time, keys by Zipf's law",
+            Self::Cold => "32 at a time, 4 million keys",
+            Self::Many => "1,000 connections",
+            Self::Large => "Values of 16 KiB",
+            _ => self.title(),
         }
     }
 

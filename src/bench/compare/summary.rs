@@ -1,16 +1,27 @@
 //! What the points of all rounds come to.
 
+mod cpu_split;
+mod idle;
+
 use std::collections::BTreeSet;
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::comparison::{Comparison, Point};
-use super::models::{PROTOCOL_AND_STORE, Profile};
 use super::scenario::Scenario;
 use crate::bench::measurement::{Measurement, Percentiles, latencies};
-use crate::bench::stats::{Interval, Verdict, bootstrap_median, median};
-use crate::server::Model;
+use crate::bench::stats::{Estimate, Verdict, median};
+
+pub use cpu_split::{CpuSplit, cpu_split};
+pub use idle::{IdleCost, idle_costs};
+
+/// The share of rounds from which on the generator is what bounds a cell.
+const BOUNDED_SHARE_MIN: f64 = 0.5;
+
+/// The share of the processors' time from which on what others use of it makes a comparison one
+/// that a second run does not repeat.
+pub const OTHERS_SHARE_MAX: f64 = 0.1;
 
 /// One target at one point of a scenario, over all rounds without errors.
 #[derive(Clone, Debug, Serialize)]
@@ -21,19 +32,16 @@ pub struct Cell {
     pub x: f64,
     /// The index of the target.
     pub target: usize,
-    /// Rounds that count.
-    pub rounds: usize,
-    /// The median over rounds: operations a second; of latencies the p99 in
-    /// microseconds; of memory bytes.
-    pub median: f64,
-    /// Its 95 % interval, if there were rounds enough.
-    pub interval: Option<Interval>,
+    /// Operations a second; of latencies the p99 in microseconds; of memory
+    /// bytes.
+    #[serde(flatten)]
+    pub figure: Estimate,
     /// The ratio to the first target in each round; of latencies, that of the
     /// p99.
     pub to_first: Option<Verdict>,
-    /// The median ratio of the rate to that of the echo that moves bytes in the
-    /// same way.
-    pub of_floor: Option<f64>,
+    /// The ratio of the rate to that of the echo that moves bytes in the same
+    /// way, in each round.
+    pub of_floor: Option<Verdict>,
     /// Percentiles of all rounds' latencies, in nanoseconds.
     pub latency_ns: Percentiles,
     /// The median of the processor time for each operation, in microseconds.
@@ -46,11 +54,31 @@ pub struct Cell {
     pub idle: usize,
     /// Rounds in which the generator was what bounded the rate.
     pub bounded_by_generator: usize,
+    /// Open loop: rounds in which what was due could not be sent in time, or
+    /// not answered.
+    pub overloaded: usize,
     /// Open loop: requests that left late or never, of all that were due.
     pub late_share: f64,
     /// All latencies in nanoseconds.
     #[serde(skip)]
     pub histogram: Histogram<u64>,
+}
+
+impl Cell {
+    /// Whether the generator was the bound in so many rounds that the figure is its own.
+    pub fn is_bounded(&self) -> bool {
+        self.is_most(self.bounded_by_generator)
+    }
+
+    /// Whether the target could not keep up with an open loop in so many rounds that the latency
+    /// is the length of a queue.
+    pub fn is_overloaded(&self) -> bool {
+        self.is_most(self.overloaded)
+    }
+
+    fn is_most(&self, rounds: usize) -> bool {
+        rounds as f64 >= BOUNDED_SHARE_MIN * self.figure.rounds.len() as f64
+    }
 }
 
 /// Every cell of a comparison, in the order of scenarios, points and targets.
@@ -76,6 +104,48 @@ pub fn find(cells: &[Cell], scenario: Scenario, x: f64, target: usize) -> Option
         .find(|cell| cell.scenario == scenario && cell.x == x && cell.target == target)
 }
 
+/// What others used of the processors' time while loads were measured, as the mean of all loads,
+/// from 0 to 1; `None` where the system does not tell.
+pub fn others_share(comparison: &Comparison) -> Option<f64> {
+    let measurements = comparison
+        .points
+        .iter()
+        .filter_map(|point| point.measurement.as_ref());
+    let shares: Vec<f64> = measurements.filter_map(|one| one.others_share).collect();
+    (!shares.is_empty()).then(|| shares.iter().sum::<f64>() / shares.len() as f64)
+}
+
+/// The points of a target at one step, with what is compared.
+fn figures(
+    comparison: &Comparison,
+    scenario: Scenario,
+    x: f64,
+    target: usize,
+) -> impl Iterator<Item = (&Point, f64)> {
+    let points = comparison
+        .points
+        .iter()
+        .filter(move |point| point.scenario == scenario && point.x == x && point.target == target);
+    points.filter_map(|point| Some((point, figure(point)?)))
+}
+
+/// The ratio of one figure to another in each round that has both, so that what drifts is
+/// divided out.
+fn ratios<'a>(
+    ones: impl Iterator<Item = (&'a Point, f64)>,
+    others: impl Iterator<Item = (&'a Point, f64)>,
+) -> Vec<f64> {
+    let others: Vec<_> = others.collect();
+    ones.filter_map(|(point, figure)| {
+        let mut same_round = others
+            .iter()
+            .filter(|(other, _)| other.round == point.round);
+        Some(figure / same_round.next()?.1)
+    })
+    .filter(|ratio| ratio.is_finite())
+    .collect()
+}
+
 /// The figure that is compared; `None` if something went wrong, because the
 /// speed of failing is nobody's speed.
 fn figure(point: &Point) -> Option<f64> {
@@ -90,64 +160,35 @@ fn figure(point: &Point) -> Option<f64> {
 }
 
 fn cell(comparison: &Comparison, scenario: Scenario, x: f64, target: usize) -> Option<Cell> {
-    let of = |target: usize| {
-        let is_here = move |point: &&Point| {
-            point.scenario == scenario && point.x == x && point.target == target
-        };
-        let points = comparison.points.iter().filter(is_here);
-        points.filter_map(|point| Some((point, figure(point)?)))
-    };
-    // Round by round, so that what drifts is divided out.
-    let ratios = |other: usize| -> Vec<f64> {
-        of(target)
-            .filter_map(|(point, figure)| {
-                let mut same_round = of(other).filter(|(other, _)| other.round == point.round);
-                Some(figure / same_round.next()?.1)
-            })
-            .filter(|ratio| ratio.is_finite())
-            .collect()
-    };
+    let of = |target: usize| figures(comparison, scenario, x, target);
+    let ratios_to = |other: usize| Verdict::on(ratios(of(target), of(other)));
+    let figure = Estimate::from(of(target).map(|(_, figure)| figure).collect())?;
     let points: Vec<&Point> = of(target).map(|(point, _)| point).collect();
-    if points.is_empty() {
-        return None;
-    }
-    let figures: Vec<f64> = of(target).map(|(_, figure)| figure).collect();
+    let measurements = || points.iter().filter_map(|point| point.measurement.as_ref());
     let mut histogram = latencies();
-    for measurement in points.iter().filter_map(|point| point.measurement.as_ref()) {
+    for measurement in measurements() {
         histogram += &measurement.histogram;
     }
     let measured = |what: &dyn Fn(&Measurement) -> Option<f64>| {
-        let measurements = points.iter().filter_map(|point| point.measurement.as_ref());
-        let values: Vec<f64> = measurements.filter_map(what).collect();
+        let values: Vec<f64> = measurements().filter_map(what).collect();
         (!values.is_empty()).then(|| median(&values))
     };
+    let count = |is: &dyn Fn(&Measurement) -> bool| measurements().filter(|one| is(one)).count();
     let floor = comparison.targets[target].floor;
-    let to_floor = floor
-        .filter(|_| scenario.is_rate())
-        .map(ratios)
-        .filter(|ratios| !ratios.is_empty());
-    let to_first = (target > 0).then(|| ratios(0));
     Some(Cell {
         scenario,
         x,
         target,
-        rounds: figures.len(),
-        median: median(&figures),
-        interval: bootstrap_median(&figures),
-        to_first: to_first
-            .filter(|ratios| !ratios.is_empty())
-            .map(Verdict::on),
-        of_floor: to_floor.map(|ratios| median(&ratios)),
+        figure,
+        to_first: (target > 0).then(|| ratios_to(0)).flatten(),
+        of_floor: floor.filter(|_| scenario.is_rate()).and_then(ratios_to),
         latency_ns: Percentiles::of(&histogram),
         cpu_us: measured(&|one| Some(one.server.as_ref()?.cpu_us_per_operation)),
         switches: measured(&|one| Some(one.server.as_ref()?.switches_per_operation)),
         rss_bytes: measured(&|one| Some(one.server.as_ref()?.rss_bytes as f64)),
         idle: points.iter().map(|point| point.idle).min().unwrap_or(0),
-        bounded_by_generator: points
-            .iter()
-            .filter_map(|point| point.measurement.as_ref())
-            .filter(|one| one.generator.bottleneck.is_some())
-            .count(),
+        bounded_by_generator: count(&|one| one.generator.bottleneck.is_some()),
+        overloaded: count(&|one| one.overload.is_some()),
         late_share: measured(&|one| {
             let late = one.late_connection + one.late_generator + one.unsent;
             Some(late as f64 / (one.operations + one.unsent).max(1) as f64)
@@ -155,134 +196,4 @@ fn cell(comparison: &Comparison, scenario: Scenario, x: f64, target: usize) -> O
         .unwrap_or(0.0),
         histogram,
     })
-}
-
-/// Where a server's processor time goes for each operation, in microseconds,
-/// as far as differences between servers can tell.
-#[derive(Clone, Debug, Serialize)]
-pub struct CpuSplit {
-    /// The index of the target.
-    pub target: usize,
-    /// The target's model.
-    #[serde(skip)]
-    pub model: Model,
-    /// All of it.
-    pub total: f64,
-    /// What its echo uses.
-    pub floor: f64,
-    /// Reading, executing and writing requests. In a model without a cost of
-    /// its own that is all over the echo; the others are taken to use as much
-    /// as the epoll model.
-    pub protocol_and_store: Option<f64>,
-    /// What is left: the model's own cost.
-    pub rest: Option<f64>,
-}
-
-/// The split for each speicher target, at one scenario. Needs the echoes, and
-/// for its finer part the epoll model.
-pub fn cpu_split(comparison: &Comparison, cells: &[Cell], scenario: Scenario) -> Vec<CpuSplit> {
-    let cpu = |target: usize| find(cells, scenario, 0.0, target)?.cpu_us;
-    let over_floor = |target: usize| {
-        let floor = comparison.targets[target].floor?;
-        Some((cpu(target)?, cpu(floor)?))
-    };
-    let target_of = |model| {
-        let mut targets = comparison.targets.iter();
-        targets.position(|one| one.model == Some(model))
-    };
-    let reference = target_of(PROTOCOL_AND_STORE).and_then(over_floor);
-    let reference = reference.map(|(total, floor)| total - floor);
-    let splits = Model::ALL.into_iter().filter_map(|model| {
-        let target = target_of(model)?;
-        let (total, floor) = over_floor(target)?;
-        let protocol_and_store = match Profile::of(model).own_cost {
-            Some(_) => reference,
-            None => Some(total - floor),
-        };
-        Some(CpuSplit {
-            target,
-            model,
-            total,
-            floor,
-            protocol_and_store,
-            rest: protocol_and_store.map(|work| total - floor - work),
-        })
-    });
-    splits.collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::AtomicBool;
-
-    use super::*;
-    use crate::bench::compare::pinning::Pinning;
-    use crate::bench::compare::plan::{Extent, Plan};
-    use crate::bench::compare::run;
-    use crate::bench::compare::target::Target;
-    use crate::bench::measurement::Tally;
-    use crate::bench::process::ServerUse;
-
-    /// One round of single requests to targets that use so much of the
-    /// processor for each, in microseconds.
-    fn comparison(targets: &[(&str, f64)]) -> Comparison {
-        let (names, cpu_us): (Vec<_>, Vec<_>) = targets.iter().copied().unzip();
-        let targets: Result<Vec<_>, _> = names.into_iter().map(Target::parse).collect();
-        let plan = Plan::new(Extent::Quick, &[Scenario::Request], 1);
-        let stopped = AtomicBool::new(true);
-        let targets = targets.expect("targets");
-        let comparison = run(&targets, &plan, &Pinning::default(), &stopped, &mut |_| ());
-        let mut comparison = comparison.expect("nothing is pinned");
-        let points = cpu_us.into_iter().enumerate().map(|(target, cpu_us)| {
-            let server = ServerUse {
-                cpu_seconds: 0.0,
-                cpu_us_per_operation: cpu_us,
-                switches_per_operation: 0.0,
-                rss_bytes: 0,
-            };
-            let measurement = Measurement::new(Tally::new(), 1.0, 1, None, Some(server));
-            Point {
-                target,
-                round: 0,
-                scenario: Scenario::Request,
-                x: 0.0,
-                measurement: Some(measurement),
-                bytes_each: None,
-                idle: 0,
-                attacked: None,
-            }
-        });
-        comparison.points = points.collect();
-        comparison
-    }
-
-    fn split(targets: &[(&str, f64)]) -> Vec<(usize, f64, Option<f64>, Option<f64>)> {
-        let comparison = comparison(targets);
-        let split = cpu_split(&comparison, &cells(&comparison), Scenario::Request);
-        let figures = split.iter();
-        figures
-            .map(|one| (one.target, one.floor, one.protocol_and_store, one.rest))
-            .collect()
-    }
-
-    #[test]
-    #[cfg(feature = "epoll")]
-    fn a_model_s_own_cost_is_what_the_echo_and_the_epoll_model_leave() {
-        let measured = [
-            ("epoll", 7.0),
-            ("echo-epoll", 4.0),
-            ("threads", 15.0),
-            ("echo-threads", 5.0),
-        ];
-        let threads = (2, 5.0, Some(3.0), Some(7.0));
-        assert_eq!(split(&measured), [threads, (0, 4.0, Some(3.0), Some(0.0))]);
-        assert_eq!(split(&measured[2..]), [(0, 5.0, None, None)]);
-        assert_eq!(split(&measured[..1]), [], "without its echo");
-    }
-
-    #[test]
-    fn a_server_that_is_only_called_like_a_model_has_no_split() {
-        let measured = [("epoll=speicher@127.0.0.1:1", 7.0), ("echo-epoll", 4.0)];
-        assert_eq!(split(&measured), []);
-    }
 }

@@ -27,6 +27,9 @@ pub(super) struct Connection {
     pub(super) in_flight: VecDeque<InFlight>,
     /// Whether requests wait in `out` for their turn to be written.
     pub(super) is_dirty: bool,
+    /// Whether a good reply has come.
+    pub(super) is_served: bool,
+    protocol: Protocol,
     out: Vec<u8>,
     written: usize,
     decoder: Decoder,
@@ -44,6 +47,8 @@ impl Connection {
             stream,
             in_flight: VecDeque::new(),
             is_dirty: false,
+            is_served: false,
+            protocol: load.protocol,
             out: Vec::new(),
             written: 0,
             decoder: Decoder::new(load, load.verify),
@@ -51,14 +56,8 @@ impl Connection {
     }
 
     /// Puts a request behind those that wait to be written.
-    pub(super) fn push(
-        &mut self,
-        protocol: Protocol,
-        operation: Operation,
-        values: &Values,
-        at_ns: u64,
-    ) {
-        protocol.push(&mut self.out, operation, values);
+    pub(super) fn push(&mut self, operation: Operation, values: &Values, at_ns: u64) {
+        self.protocol.push(&mut self.out, operation, values);
         self.in_flight.push_back(InFlight {
             at_ns,
             key: operation.key,
@@ -84,8 +83,8 @@ impl Connection {
         Ok(takes_more)
     }
 
-    /// Reads into `scratch` what is there for one event, and hands each reply to `deliver`, with
-    /// its value if they are wanted; adds how many bytes came to `received`. To the end of the
+    /// Reads into `scratch` what is there for one event, and hands each reply to `deliver`, which
+    /// says whether it is a good one; adds how many bytes came to `received`. To the end of the
     /// stream if `ends`, for which there will be no event.
     ///
     /// Returns whether more is there, for which there will be no event either.
@@ -94,14 +93,22 @@ impl Connection {
         scratch: &mut [u8],
         ends: bool,
         received: &mut u64,
-        mut deliver: impl FnMut(InFlight, Outcome, &[u8]),
+        mut deliver: impl FnMut(InFlight, Answer<'_>) -> bool,
     ) -> Result<bool, Failure> {
-        let in_flight = &mut self.in_flight;
-        let mut answered = |answer: Answer<'_>| {
-            let request = in_flight.pop_front();
-            let nobody = || Failure::Malformed("a reply came that nobody asked for".to_owned());
-            deliver(request.ok_or_else(nobody)?, answer.outcome, answer.value);
-            Ok(())
+        let (in_flight, is_served) = (&mut self.in_flight, &mut self.is_served);
+        let protocol = self.protocol;
+        let mut answered = |answer: Answer<'_>| match in_flight.pop_front() {
+            Some(request) => {
+                *is_served |= deliver(request, answer);
+                Ok(())
+            }
+            // A server that has no room says so before it is asked.
+            None if answer.outcome == Outcome::Unavailable => {
+                Err(Failure::Refused(protocol.sentence(answer.bytes)))
+            }
+            None => Err(Failure::Malformed(
+                "a reply came that nobody asked for".to_owned(),
+            )),
         };
         let decoder = &mut self.decoder;
         event::read(&mut self.stream, scratch, ends, received, |bytes| {

@@ -11,6 +11,8 @@ const KEPT_SPARE: usize = 1 << 20;
 pub(super) enum Failure {
     /// It ended or failed; the sentence says how.
     Closed(String),
+    /// The server has no room for it; what it says.
+    Refused(String),
     /// The bytes are no reply.
     Malformed(String),
 }
@@ -18,7 +20,9 @@ pub(super) enum Failure {
 impl Failure {
     pub(super) fn into_sentence(self) -> String {
         match self {
-            Self::Closed(sentence) | Self::Malformed(sentence) => sentence,
+            Self::Closed(sentence) | Self::Refused(sentence) | Self::Malformed(sentence) => {
+                sentence
+            }
         }
     }
 }

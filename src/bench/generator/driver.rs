@@ -129,20 +129,18 @@ impl<'a> Driver<'a> {
             return;
         };
         let mut bytes = 0;
-        let has_more = connection.receive(
-            &mut self.scratch,
-            ends,
-            &mut bytes,
-            |request, outcome, value| {
+        let has_more =
+            connection.receive(&mut self.scratch, ends, &mut bytes, |request, answer| {
                 if now_ns == 0 {
                     now_ns = window.now_ns();
                 }
                 answered += 1;
-                if check(run, tally, request, outcome, value) {
-                    count(tally, recent, window, request, outcome, now_ns);
+                let is_good = check(run, tally, request, &answer);
+                if is_good {
+                    count(tally, recent, window, request, answer.outcome, now_ns);
                 }
-            },
-        );
+                is_good
+            });
         self.unanswered -= answered;
         tally.replies += answered as u64;
         if answered > 0 {
@@ -183,8 +181,10 @@ impl<'a> Driver<'a> {
         };
         let (kind, sentence) = match failure {
             Failure::Closed(sentence) => (ErrorKind::Closed, sentence),
+            Failure::Refused(sentence) => (ErrorKind::Unavailable, sentence),
             Failure::Malformed(sentence) => (ErrorKind::Malformed, sentence),
         };
+        self.tally.served += usize::from(connection.is_served);
         let lost = connection.in_flight.len();
         self.unanswered -= lost;
         self.live -= 1;
@@ -211,5 +211,5 @@ fn push(run: &Run<'_>, operations: &mut Operations, connection: &mut Connection,
     if let Some(written) = run.written.filter(|_| !operation.is_get) {
         written.insert(operation.key, operation.salt);
     }
-    connection.push(run.load.protocol, operation, run.values, at_ns);
+    connection.push(operation, run.values, at_ns);
 }

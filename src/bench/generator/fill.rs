@@ -15,9 +15,6 @@ use crate::bench::workload::{Operations, Values, Written};
 const BURST_LEN: usize = 64 << 10;
 const BURST_COUNT: usize = 500;
 
-/// Bytes of a wrong reply that an error repeats.
-const SHOWN_LEN: usize = 200;
-
 pub(super) fn fill(
     load: &Load,
     values: &Values,
@@ -69,18 +66,16 @@ pub(super) fn fill(
             break;
         }
         let sent = server.send(&burst);
-        sent.and_then(|()| server.receive(count, is_done))
+        sent.and_then(|()| server.receive(count, |answer| is_done(load, answer)))
             .map_err(refused)?;
     }
     Ok(())
 }
 
-fn is_done(answer: Answer<'_>) -> Result<(), Failure> {
+fn is_done(load: &Load, answer: Answer<'_>) -> Result<(), Failure> {
     if answer.outcome == Outcome::Done {
         return Ok(());
     }
-    let shown = &answer.bytes[..answer.bytes.len().min(SHOWN_LEN)];
-    let shown = String::from_utf8_lossy(shown);
-    let sentence = format!("it answered {:?}", shown.trim_start());
-    Err(Failure::Malformed(sentence))
+    let said = load.protocol.sentence(answer.bytes);
+    Err(Failure::Malformed(format!("it answered {said}")))
 }

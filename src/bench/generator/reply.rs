@@ -3,6 +3,7 @@
 use hdrhistogram::Histogram;
 
 use super::connection::InFlight;
+use super::decoder::Answer;
 use super::run::Run;
 use super::window::Window;
 use crate::bench::measurement::{ErrorKind, Tally};
@@ -13,15 +14,14 @@ pub(super) fn check(
     run: &Run<'_>,
     tally: &mut Tally,
     request: InFlight,
-    outcome: Outcome,
-    value: &[u8],
+    answer: &Answer<'_>,
 ) -> bool {
     let key = request.key;
-    let wrong = match (outcome, request.is_get) {
+    let wrong = match (answer.outcome, request.is_get) {
         (Outcome::Done, false) => return true,
         (Outcome::Value, true) | (Outcome::Echoed, _) => match run.written {
             None => return true,
-            Some(written) => match run.values.recognise(key, value) {
+            Some(written) => match run.values.recognise(key, answer.value) {
                 Some(salt) if written.contains(key, salt) => return true,
                 Some(_) if run.load.protocol == Protocol::Echo => return true,
                 _ => ErrorKind::WrongValue,
@@ -37,7 +37,14 @@ pub(super) fn check(
     };
     tally.errors.add(wrong, 1, || {
         let command = if request.is_get { "GET" } else { "SET" };
-        format!("the {command} of key:{key:010}")
+        let asked = format!("the {command} of key:{key:010}");
+        match wrong {
+            // Who refuses says why, and often what to do.
+            ErrorKind::BadRequest | ErrorKind::Unavailable => {
+                format!("{} to {asked}", run.load.protocol.sentence(answer.bytes))
+            }
+            _ => asked,
+        }
     });
     false
 }

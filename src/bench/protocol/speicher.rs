@@ -82,6 +82,14 @@ pub(super) fn scan(bytes: &[u8]) -> Result<Scan, Malformed> {
     parse(payload, len).ok_or_else(|| Malformed::new(payload))
 }
 
+/// The sentence of a reply that refuses.
+pub(super) fn sentence(bytes: &[u8]) -> Option<String> {
+    match Reply::parse(bytes.get(HEADER_LEN..)?).ok()? {
+        Reply::BadRequest(sentence) | Reply::Unavailable(sentence) => Some(sentence.to_string()),
+        _ => None,
+    }
+}
+
 /// A reply in any form that JSON allows; in time that is linear in it.
 fn parse(payload: &[u8], len: usize) -> Option<Scan> {
     let outcome = match Reply::parse(payload).ok()? {

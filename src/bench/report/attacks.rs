@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use super::html::tables;
 use crate::bench::compare::Comparison;
 use crate::bench::compare::attack::Attack;
 use crate::bench::compare::attack_rows::{Row, rows};
@@ -45,7 +46,11 @@ fn cells(row: &Row, target: String) -> [String; 11] {
         target,
         match row.good_errors {
             0 => percent(row.good_share),
-            errors => format!("{}, {errors} errors", percent(row.good_share)),
+            errors => format!(
+                "{}, {}",
+                percent(row.good_share),
+                figures::counted(errors as usize, "error")
+            ),
         },
         beside(row.wait_ms, row.wait_alone_ms),
         match row.prober_lost {
@@ -115,10 +120,10 @@ pub(super) fn sentences(comparison: &Comparison) -> Vec<String> {
     let erroneous = rows.iter().filter(|row| row.good_errors > 0);
     sentences.extend(erroneous.map(|row| {
         format!(
-            "Beside {} the good clients of {} had {} errors.",
+            "Beside {} the good clients of {} had {}.",
             row.attack.name(),
             name(row),
-            row.good_errors
+            figures::counted(row.good_errors as usize, "error")
         )
     }));
     let divisor = comparison.plan.strength.divisor;
@@ -148,12 +153,7 @@ pub(super) fn section(comparison: &Comparison) -> Markup {
                 "A new client came in the middle of the attack, and another after it. Attackers read what "
                 "the column says; what they left unread is not in it."
             }
-            div.scroll {
-                table {
-                    tr { @for name in HEADER { th { (name) } } }
-                    @for row in &rows { tr { @for cell in row { td { (cell) } } } }
-                }
-            }
+            (tables::table(HEADER, &rows))
             ul {
                 @for attack in Attack::ALL { li { b { (attack.name()) } ": " (attack.title()) "." } }
             }

@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, Table, presets};
 use speicher::bench::figures;
 use speicher::bench::generator::{LATE_AFTER, Load};
-use speicher::bench::measurement::Measurement;
+use speicher::bench::measurement::{ErrorKind, Measurement};
 
 /// The figures, and what has to be said about them.
 pub(super) fn table(load: &Load, measurement: &Measurement) -> String {
@@ -15,7 +15,11 @@ pub(super) fn table(load: &Load, measurement: &Measurement) -> String {
     row("loop", loop_kind(load));
     row(
         "rate",
-        format!("{} operations/s", figures::count(measurement.rate)),
+        format!(
+            "{} operations/s{}",
+            figures::count(measurement.rate),
+            on_how_many(load, measurement)
+        ),
     );
     let latency = &measurement.latency_ns;
     for (name, nanoseconds) in [
@@ -25,7 +29,13 @@ pub(super) fn table(load: &Load, measurement: &Measurement) -> String {
         ("p99.9", latency.p99_9),
         ("max", latency.max),
     ] {
-        row(name, figures::time(nanoseconds as f64));
+        row(
+            name,
+            match measurement.operations {
+                0 => "unknown".to_owned(),
+                _ => figures::time(nanoseconds as f64),
+            },
+        );
     }
     row(
         "operations",
@@ -52,31 +62,88 @@ pub(super) fn table(load: &Load, measurement: &Measurement) -> String {
     row(
         "generator",
         format!(
-            "{:.0} % CPU of {} thread{}, something to do {:.0} % of the time",
+            "{:.0} % CPU of {}, something to do {:.0} % of the time",
             generator.cpu_share * 100.0,
-            generator.threads,
-            if generator.threads == 1 { "" } else { "s" },
+            figures::counted(generator.threads, "thread"),
             generator.busy_share * 100.0
         ),
     );
     if let Some(server) = &measurement.server {
+        let resident = figures::bytes(server.rss_bytes as f64);
         row(
             "server",
-            format!(
-                "{} CPU and {:.2} context switches an operation, {} resident",
-                figures::time(server.cpu_us_per_operation * 1e3),
-                server.switches_per_operation,
-                figures::bytes(server.rss_bytes as f64)
-            ),
+            match measurement.operations {
+                0 => format!("{resident} resident"),
+                _ => format!(
+                    "{} CPU and {:.2} context switches an operation, {resident} resident",
+                    figures::time(server.cpu_us_per_operation * 1e3),
+                    server.switches_per_operation
+                ),
+            },
         );
     }
     row("errors", errors(measurement));
     if let Some(column) = table.column_mut(0) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    let notes = [&measurement.stopped_answering, &generator.bottleneck];
+    let notes = [
+        measurement.stopped_answering.clone(),
+        unserved(load, measurement),
+        nothing_came(measurement),
+        measurement.overload.clone(),
+        generator.bottleneck.clone(),
+    ];
     let notes = notes.into_iter().flatten().map(|note| format!("\n{note}"));
     format!("{}{}", table.trim_fmt(), notes.collect::<String>())
+}
+
+/// Whether connections had errors in place of replies.
+fn has_unserved(load: &Load, measurement: &Measurement) -> bool {
+    measurement.connections_served < load.connections && !measurement.errors.is_empty()
+}
+
+/// On how many connections a rate was reached, if not on all.
+fn on_how_many(load: &Load, measurement: &Measurement) -> String {
+    match has_unserved(load, measurement) {
+        true => format!(
+            ", on {} of {} connections",
+            figures::count(measurement.connections_served as f64),
+            figures::count(load.connections as f64)
+        ),
+        false => String::new(),
+    }
+}
+
+/// Why it was not all, in the server's words.
+fn unserved(load: &Load, measurement: &Measurement) -> Option<String> {
+    let unserved = load.connections - measurement.connections_served;
+    let mut errors = measurement.errors.iter();
+    let (_, refused) = errors.find(|(kind, _)| *kind == ErrorKind::Unavailable)?;
+    has_unserved(load, measurement).then(|| {
+        format!(
+            "{} had no reply but a refusal, so the rate is that of the others; the server said: {}",
+            figures::counted(unserved, "connection"),
+            refused.first
+        )
+    })
+}
+
+fn nothing_came(measurement: &Measurement) -> Option<String> {
+    let is_open = measurement.rate_wanted.is_some();
+    let is_told = measurement.interrupted || measurement.stopped_answering.is_some();
+    (measurement.operations == 0 && !is_told).then(|| {
+        match is_open && measurement.unsent == 0 && measurement.errors.is_empty() {
+            true => {
+                "no request was due in the time that was measured; ask for a higher --rate, or \
+                     a longer --duration"
+            }
+            false => {
+                "no reply that counts came in the time that was measured, so there is no \
+                      latency; measure for longer, or see what the errors say"
+            }
+        }
+        .to_owned()
+    })
 }
 
 fn loop_kind(load: &Load) -> String {
@@ -86,10 +153,14 @@ fn loop_kind(load: &Load) -> String {
         ..
     } = load;
     match load.rate {
-        None => format!("closed: {connections} connections, {pipeline} deep"),
+        None => format!(
+            "closed: {}, {pipeline} deep",
+            figures::counted(*connections, "connection")
+        ),
         Some(rate) => format!(
-            "open: {}/s to arrive, {connections} connections, at most {pipeline} deep",
-            figures::count(rate)
+            "open: {}/s to arrive, {}, at most {pipeline} deep",
+            figures::count(rate),
+            figures::counted(*connections, "connection")
         ),
     }
 }

@@ -53,6 +53,9 @@ impl Driver<'_> {
             // Before the end is looked for: what was due until then is to leave.
             if let Some(schedule) = &mut schedule {
                 self.send_due(schedule, &window, now_ns);
+                if now_ns >= window.begin_ns {
+                    schedule.skip_to(window.begin_ns);
+                }
             }
             if self.is_over(&window, now_ns) {
                 break;
@@ -81,7 +84,8 @@ impl Driver<'_> {
             (self.tally.bytes_sent, self.tally.bytes_received) = counted;
         }
         self.publish();
-        let connections = self.connections.into_iter().flatten().collect();
+        let connections: Vec<_> = self.connections.into_iter().flatten().collect();
+        self.tally.served += connections.iter().filter(|one| one.is_served).count();
         (self.tally, connections)
     }
 
