@@ -224,9 +224,9 @@ impl Measurement {
             return None;
         }
         let why = match (unconnected, self.unsent_by_generator(unconnected)) {
-            (1.., _) => "no connection was left",
-            (0, 0) => "every connection waited for as many replies as --pipeline allows",
-            (0, _) => "the generator could not send as fast",
+            (lost, _) if lost >= self.unsent.div_ceil(2) => "no connection was left",
+            (_, 0) => "every connection waited for as many replies as --pipeline allows",
+            (_, _) => "the generator could not send as fast",
         };
         Some(format!(
             "the open loop could not keep up: of {} requests that were due, {} never left, because \

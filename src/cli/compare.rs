@@ -164,10 +164,11 @@ impl Compare {
             false => 2,
         };
         if targets.len() < targets_min {
-            return Err(
-                "one target can't be compared; name two with --target, or leave --only out"
-                    .to_owned(),
-            );
+            return Err(format!(
+                "--only leaves {} of the {targets_min} targets that this takes; name more with \
+                 --target, or leave --only out",
+                targets.len()
+            ));
         }
         for (index, target) in targets.iter().enumerate() {
             if targets[..index]

@@ -12,7 +12,7 @@ pub(super) fn nearest<'a>(
         .map(|word| (distance(&wanted, &bare(word)), word));
     let (least, word) = distances.min_by_key(|(distance, _)| *distance)?;
     let len = wanted.len().max(bare(word).len());
-    // Two slips, and in short words fewer: everything is near to a word of two letters.
+    // Three slips, and in short words fewer: everything is near to a word of two letters.
     (least <= (len / 3).clamp(1, 3) && least < len).then_some(word)
 }
 

@@ -20,6 +20,14 @@ pub(super) fn parse_host(text: &str) -> Result<String, String> {
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'));
     let host = bare.unwrap_or(text);
+    if let Some((name, port)) = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.split_once("]:"))
+    {
+        return Err(format!(
+            "a port has its own option; write --host {name} --port {port}"
+        ));
+    }
     match host.split_once(':') {
         _ if host.is_empty() => Err("it is empty; give it an address or a name".to_owned()),
         Some((name, port)) if port.parse::<u16>().is_ok() && bare.is_none() && !name.is_empty() => {

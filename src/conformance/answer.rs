@@ -48,7 +48,14 @@ impl Answer {
     /// the header would announce in the other byte order has read it so.
     pub(crate) fn asked_with(mut self, header: [u8; HEADER_LEN]) -> Self {
         let swapped = u32::from_le_bytes(header);
-        let complains = |error: &String| error.contains(&swapped.to_string());
+        if swapped == u32::from_be_bytes(header) {
+            return self;
+        }
+        let swapped_text = swapped.to_string();
+        let complains = |error: &String| {
+            let mut numbers = error.split(|character: char| !character.is_ascii_digit());
+            numbers.any(|number| number == swapped_text)
+        };
         self.hint = self.error.as_ref().filter(|error| complains(error)).map(|_| {
             format!(
                 "the server has read a length in the other byte order: {} was sent, and {swapped} \

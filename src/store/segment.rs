@@ -24,7 +24,7 @@ const HOMES_MIN: usize = 12;
 
 /// A segment gives back room when fewer than one in so many homes have an
 /// entry.
-const LOAD_MIN_FRACTION: usize = 5;
+const LOAD_MIN_FRACTION: u32 = 5;
 
 /// A part of a hash table: ordered, with linear probing.
 #[derive(Debug, Default)]
@@ -105,9 +105,10 @@ impl Segment {
             .unwrap_or(self.slots.len());
         self.slots[place..end].rotate_left(1);
         self.len -= 1;
-        if (self.len as usize) < self.homes as usize / LOAD_MIN_FRACTION {
+        let homes = homes_for(self.len as usize);
+        if self.len < self.homes / LOAD_MIN_FRACTION && homes < self.homes as usize {
             // Without memory for less room, it keeps what it has.
-            let _ = self.lay_out(homes_for(self.len as usize));
+            let _ = self.lay_out(homes);
         }
         removed.into_entry()
     }

@@ -120,7 +120,8 @@ impl Apply for &Shards {
 impl Hint {
     fn note(&self, location: Location) {
         let slots = location.slots.cast_mut();
-        if self.slots.load(Ordering::Relaxed) != slots {
+        let homes = self.homes.load(Ordering::Relaxed);
+        if self.slots.load(Ordering::Relaxed) != slots || homes != location.homes {
             self.slots.store(slots, Ordering::Relaxed);
             self.homes.store(location.homes, Ordering::Relaxed);
         }

@@ -1,6 +1,5 @@
 //! Which loads a comparison puts on every target, in every round.
 
-use std::str::FromStr;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -99,18 +98,6 @@ pub enum Extent {
     Quick,
     /// About an hour for seven.
     Full,
-}
-
-impl FromStr for Extent {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        match name {
-            "quick" => Ok(Self::Quick),
-            "full" => Ok(Self::Full),
-            _ => Err(format!("{name:?} is neither quick nor full")),
-        }
-    }
 }
 
 impl Plan {

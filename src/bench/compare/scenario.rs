@@ -58,11 +58,11 @@ impl Scenario {
         Self::Attack,
     ];
 
-    /// Those that the word `full` names: all but the last, the attacks, which want a machine that
+    /// Those of `--full`: all but the last, the attacks, which want a machine that
     /// nobody else needs.
     pub const FULL: &'static [Self] = Self::ALL.split_at(Self::ALL.len() - 1).0;
 
-    /// Those that the words `quick` names.
+    /// Those of `--quick`.
     pub const QUICK: [Self; 4] = [Self::Request, Self::Pipelined, Self::Idle, Self::Latency];
 
     /// Those with one rate for each target, which is what their verdict is about.

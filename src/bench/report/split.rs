@@ -20,6 +20,9 @@ pub(super) fn words(part: &Estimate) -> String {
 
 /// In a table.
 pub(super) fn cell(part: &Estimate) -> String {
+    if clusters(part, &time).is_some() {
+        return "can't be told".to_owned();
+    }
     match part.interval {
         Some(range) if range.low > 0.0 => {
             format!("{} ({})", time(part.median), span(range, &time, " .. "))

@@ -16,9 +16,15 @@ impl ReportFile {
     /// The file of that name. Fails with a sentence when it could not be written later, which
     /// should be known before the work.
     pub(in crate::cli) fn new(name: &str) -> Result<Self, String> {
-        // A link goes on to lead to the file.
-        let path = fs::canonicalize(name).unwrap_or_else(|_| PathBuf::from(name));
-        let is_special = fs::metadata(&path).is_ok_and(|found| !found.is_file() && !found.is_dir());
+        // A link goes on to lead to the file. One like /dev/stdout leads to an open file, which has
+        // to stay the one that it is.
+        let leads_to_open = name.starts_with("/dev/") || name.starts_with("/proc/");
+        let path = match fs::canonicalize(name) {
+            Ok(path) if !leads_to_open => path,
+            _ => PathBuf::from(name),
+        };
+        let is_special = leads_to_open
+            || fs::metadata(&path).is_ok_and(|found| !found.is_file() && !found.is_dir());
         let mut partial = path.clone().into_os_string();
         partial.push(".partial");
         let file = Self {

@@ -66,9 +66,10 @@ pub(super) fn floors(
 
 /// What the busy connections keep of their rate beside idle ones.
 pub(super) fn idle(comparison: &Comparison, cells: &[Cell]) -> Option<String> {
+    // If one of the rates is too low, the ratio is wrong, whichever it is.
     let bounded = |target: usize| {
         let of_target = |cell: &&Cell| cell.scenario == Scenario::Idle && cell.target == target;
-        cells.iter().filter(of_target).all(Cell::is_bounded)
+        cells.iter().filter(of_target).any(Cell::is_bounded)
     };
     let costs = idle_costs(comparison).into_iter().filter_map(|cost| {
         let ratio = &cost.to_alone.ratio;
