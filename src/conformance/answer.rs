@@ -98,3 +98,20 @@ pub(crate) fn without_controls(text: &str) -> String {
     };
     text.chars().map(shown).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_length_in_the_other_order_is_a_hint() {
+        let hint = |header: [u8; HEADER_LEN], error: &str| {
+            let payload = format!(r#"{{"status_code":400,"error":"{error}"}}"#);
+            let answer = Answer::read(payload.as_bytes()).expect("a reply");
+            answer.asked_with(header).hint.is_some()
+        };
+        assert!(hint([0, 0, 0, 19], "318767104 bytes are too many"));
+        assert!(!hint([0, 0, 0, 19], "3187671040 bytes are too many"));
+        assert!(!hint([0; 4], "line 1 column 0"));
+    }
+}
