@@ -94,7 +94,8 @@ class ServerCase(ClientCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.running = running_server('--model', cls.model, '--workers', '8')
+        room = ['--workers', '8'] if cls.model == 'threads' else []
+        cls.running = running_server('--model', cls.model, *room)
         cls.server = cls.running.__enter__()
 
     @classmethod

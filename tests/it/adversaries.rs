@@ -88,7 +88,7 @@ fn frames_beyond_memory_get_503_and_the_server_lives(model: Model) {
     const COUNT: usize = 32;
     const LEN: usize = 60 * MIB;
 
-    let flags = ["--model", model.name(), "--workers", "48"];
+    let flags = with_workers(model, "48");
     let server = Process::serve_under("-v 1600000", &flags);
     let mut other = server.connect();
     assert_eq!(other.set("k", "1"), 200);
@@ -115,7 +115,7 @@ fn entries_beyond_memory_get_503_and_the_server_lives(model: Model) {
     const VALUE_LENS: [usize; 4] = [3000, 3000, 800, 20_000];
     const REFUSED: usize = 1000;
 
-    let flags = ["--model", model.name(), "--workers", "8"];
+    let flags = with_workers(model, "8");
     let server = Process::serve_under("-v 1000000", &flags);
     let mut other = server.connect();
     assert_eq!(other.set("k", "1"), 200);

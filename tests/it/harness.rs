@@ -144,6 +144,15 @@ pub fn room_for(model: Model, connections: usize) -> Config {
     }
 }
 
+/// The options of `serve` for this model; if it has workers, so many.
+pub fn with_workers(model: Model, workers: &'static str) -> Vec<&'static str> {
+    let mut options = vec!["--model", model.name()];
+    if model == Model::Threads {
+        options.extend(["--workers", workers]);
+    }
+    options
+}
+
 /// A connection that speaks bytes, and gives up after [`TIMEOUT`].
 pub struct Peer(pub TcpStream);
 

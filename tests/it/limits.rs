@@ -398,7 +398,7 @@ fn what_is_removed_leaves_the_process_though_a_peer_does_not_read(model: Model) 
 fn values_that_are_displaced_start_no_threads(model: Model) {
     const CLIENTS: usize = 4;
 
-    let server = Process::serve(&["--model", model.name(), "--workers", "8"]);
+    let server = Process::serve(&with_workers(model, "8"));
     let value = format!("\"{}\"", "v".repeat(8 << 20));
     let mut clients: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
     for client in &mut clients {
