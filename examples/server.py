@@ -1,4 +1,4 @@
-"""A speicher server in about forty lines, for Python 3.8 or newer: python3 server.py PORT
+"""A speicher server in about fifty lines, for Python 3.8 or newer: python3 server.py PORT
 
 It passes every MUST and CLIENT case of the conformance kit, and where a SHOULD would have
 taken more lines it differs. docs/protocol.md has the clauses that the comments cite.
