@@ -92,14 +92,9 @@ fn mistake(output: &str, command: Option<&str>) -> String {
     let command = command.filter(|command| !command.starts_with('-'));
     match (command, unknown) {
         (Some(command), unknown) if COMMANDS.contains(&command) => {
-            let options = options_of(command);
-            let meant = unknown.map(|typed| did_you_mean(typed, options.split_whitespace()));
-            let meant = meant.unwrap_or_default();
-            let is_split = command == "set" && unknown.is_some_and(|typed| !typed.starts_with('-'));
-            let meant = match is_split {
-                true => " (a value with spaces in it needs single quotes around it)",
-                false => &meant,
-            };
+            let meant = unknown
+                .map(|typed| meant(command, typed))
+                .unwrap_or_default();
             format!("{output}{meant}; speicher {command} --help shows how")
         }
         (Some("del"), _) => "there is no command del; it is called delete".to_owned(),
@@ -115,6 +110,14 @@ fn mistake(output: &str, command: Option<&str>) -> String {
             commands("and")
         ),
     }
+}
+
+/// What a word that the command does not take may have been meant for.
+fn meant(command: &str, typed: &str) -> String {
+    if command == "set" && !typed.starts_with('-') {
+        return " (a value with spaces in it needs single quotes around it)".to_owned();
+    }
+    did_you_mean(typed, options_of(command).split_whitespace())
 }
 
 /// The options that the command's help lists, with spaces between them.

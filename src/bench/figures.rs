@@ -24,9 +24,14 @@ pub fn time(nanoseconds: f64) -> String {
     format!("{} {unit}", three_digits(number))
 }
 
+/// A time of so many microseconds, in the same way.
+pub fn time_of_us(microseconds: f64) -> String {
+    time(microseconds * 1e3)
+}
+
 /// The same with no more digits than it needs, for the label of an axis.
-pub fn axis_time(nanoseconds: f64) -> String {
-    let time = time(nanoseconds);
+pub fn axis_time_of_us(microseconds: f64) -> String {
+    let time = time_of_us(microseconds);
     match time.split_once(' ') {
         Some((number, unit)) if number.contains('.') => {
             format!(
@@ -36,6 +41,11 @@ pub fn axis_time(nanoseconds: f64) -> String {
         }
         _ => time,
     }
+}
+
+/// A share of 1, in whole percent.
+pub fn percent(share: f64) -> String {
+    format!("{:.0} %", share * 100.0)
 }
 
 /// So many bytes, with three digits and a unit of powers of 1024.
@@ -73,8 +83,8 @@ mod tests {
         assert_eq!(time(12_345.0), "12.3 µs");
         assert_eq!(time(1_234_567.0), "1.23 ms");
         assert_eq!(time(5e9), "5.00 s");
-        assert_eq!(axis_time(2e6), "2 ms");
-        assert_eq!(axis_time(100_000.0), "100 µs");
+        assert_eq!(axis_time_of_us(2e3), "2 ms");
+        assert_eq!(axis_time_of_us(100.0), "100 µs");
         assert_eq!(bytes(512.0), "512 B");
         assert_eq!(bytes(1536.0), "1.50 KiB");
         assert_eq!(count(1_234_567.4), "1,234,567");

@@ -305,12 +305,12 @@ impl Conform {
 
 fn known_id(id: &str) -> Result<(), String> {
     let ids = all().iter().map(|case| case.id);
-    let mut ids = ids.chain(client_cases().iter().map(|case| case.id));
+    let ids = ids.chain(client_cases().iter().map(|case| case.id));
     match ids.clone().any(|known| known == id) {
         true => Ok(()),
         false => Err(format!(
             "there is no case {id:?}{}; --list shows what there is",
-            did_you_mean(id, ids.by_ref())
+            did_you_mean(id, ids)
         )),
     }
 }

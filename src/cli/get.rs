@@ -12,7 +12,7 @@ use super::arguments::positional;
 use super::output::{EXIT_ABSENT, report_error, show};
 use super::printable::{json_for_terminal, sentence};
 use super::target::Target;
-use super::units::{parse_host, parse_port, parse_size, parse_timeout};
+use super::units::{parse_host, parse_len_max, parse_port, parse_timeout};
 
 const SHORTEST_REPLY: &str = r#"{"status_code":404}"#;
 
@@ -79,13 +79,5 @@ impl Get {
 }
 
 fn parse_reply_max(text: &str) -> Result<usize, String> {
-    let len = parse_size(text)?;
-    let least = SHORTEST_REPLY.len();
-    match len >= least {
-        true => Ok(len),
-        false => Err(format!(
-            "{text} is less than the shortest reply has, {SHORTEST_REPLY}; allow at least {least} \
-             bytes"
-        )),
-    }
+    parse_len_max(text, "reply", SHORTEST_REPLY)
 }

@@ -14,7 +14,7 @@ use speicher::server::{self, Config, Model, Shutdown, WORKERS_MAX};
 use super::output::{announce, report_error};
 use super::signals::stop_on_signal;
 use super::units::{
-    parse_duration, parse_host, parse_number, parse_port, parse_size, parse_timeout,
+    parse_duration, parse_host, parse_len_max, parse_number, parse_port, parse_timeout,
 };
 
 /// The server could not start or not go on.
@@ -213,14 +213,7 @@ fn parse_connections(text: &str) -> Result<usize, String> {
 }
 
 fn parse_frame_max(text: &str) -> Result<usize, String> {
-    let len = parse_size(text)?;
-    let least = SHORTEST_REQUEST.len();
-    if len < least {
-        return Err(format!(
-            "{text} is less than the shortest request has, {SHORTEST_REQUEST}; allow at least \
-             {least} bytes"
-        ));
-    }
+    let len = parse_len_max(text, "request", SHORTEST_REQUEST)?;
     if len > FRAME_LEN_MAX {
         return Err(format!(
             "{text} is more than the {FRAME_LEN_MAX} bytes that a frame's header can announce"

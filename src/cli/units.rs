@@ -16,26 +16,36 @@ pub(super) fn parse_port(text: &str) -> Result<u16, String> {
 /// A host, without the brackets that an address of version 6 may have. A port has an option of
 /// its own.
 pub(super) fn parse_host(text: &str) -> Result<String, String> {
-    let bare = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'));
-    let host = bare.unwrap_or(text);
-    if let Some((name, port)) = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.split_once("]:"))
-    {
-        return Err(format!(
-            "a port has its own option; write --host {name} --port {port}"
-        ));
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => match rest.split_once("]:") {
+            Some((host, port)) => (host, Some(port)),
+            None => (rest.strip_suffix(']').unwrap_or(text), None),
+        },
+        None => match text.split_once(':') {
+            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
+                (host, Some(port))
+            }
+            _ => (text, None),
+        },
+    };
+    match port {
+        Some(port) => Err(format!(
+            "a port has its own option; write --host {host} --port {port}"
+        )),
+        None if host.is_empty() => Err("it is empty; give it an address or a name".to_owned()),
+        None => Ok(host.to_owned()),
     }
-    match host.split_once(':') {
-        _ if host.is_empty() => Err("it is empty; give it an address or a name".to_owned()),
-        Some((name, port)) if port.parse::<u16>().is_ok() && bare.is_none() && !name.is_empty() => {
-            Err(format!(
-                "a port has its own option; write --host {name} --port {port}"
-            ))
-        }
-        _ => Ok(host.to_owned()),
+}
+
+/// The most bytes that something may have, of which this is the shortest.
+pub(super) fn parse_len_max(text: &str, what: &str, shortest: &str) -> Result<usize, String> {
+    let len = parse_size(text)?;
+    let least = shortest.len();
+    match len >= least {
+        true => Ok(len),
+        false => Err(format!(
+            "{text} is less than the shortest {what} has, {shortest}; allow at least {least} bytes"
+        )),
     }
 }
 
@@ -141,7 +151,7 @@ mod tests {
             assert_eq!(parse_host(host), Ok(host.to_owned()));
         }
         assert_eq!(parse_host("[::1]"), Ok("::1".to_owned()));
-        for wrong in ["", "localhost:7000", "127.0.0.1:1"] {
+        for wrong in ["", "[]", "localhost:7000", "127.0.0.1:1", "[::1]:7000"] {
             assert!(parse_host(wrong).is_err(), "{wrong}");
         }
     }

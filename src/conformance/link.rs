@@ -14,7 +14,7 @@ use super::failure::Failure;
 use super::hint::{hint, is_enough};
 use super::stop::Stop;
 use super::transcript::{Event, Transcript};
-use crate::protocol::frame::{self, HEADER_LEN};
+use crate::protocol::frame::{self, HEADER_LEN, framed};
 
 /// Bytes that a server may have sent before anyone asked for so much.
 const INBOX_LEN_MAX: usize = 128 << 20;
@@ -398,10 +398,4 @@ impl Link {
     fn note(&self, text: String) {
         self.transcript.add(&self.name, Event::Note(text));
     }
-}
-
-/// The payload with its header.
-pub(crate) fn framed(payload: &[u8]) -> Vec<u8> {
-    let header = frame::header(payload.len()).expect("no case is over 2 GiB");
-    [&header, payload].concat()
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::case::{Case, Kind};
 use super::course::{Course, Options};
 use super::failure::Failure;
-use super::link::{Link, framed};
+use super::link::Link;
 use super::process::Process;
 use super::record::{Record, Report, Side, Verdict};
 use super::stop::Stop;
@@ -17,6 +17,7 @@ use super::subject::{Server, Subject, Unreachable};
 use super::transcript::Transcript;
 use super::trial::Trial;
 use crate::protocol::frame::HEADER_LEN;
+use crate::protocol::frame::framed;
 
 /// How long to look whether a server that failed a case has ended by it.
 const DEATH_TIME: Duration = Duration::from_millis(100);

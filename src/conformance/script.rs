@@ -10,9 +10,10 @@ use serde::Deserialize;
 use super::answer::Answer;
 use super::failure::Failure;
 use super::json::{same_value, without_space};
-use super::link::{Link, framed};
+use super::link::Link;
 use super::template::expand;
 use super::trial::Trial;
+use crate::protocol::frame::framed;
 
 /// The connection of a step that names none.
 const FIRST_LINK: &str = "a";

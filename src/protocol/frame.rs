@@ -93,8 +93,8 @@ pub fn read_frame(reader: &mut impl Read, frame_len_max: usize) -> io::Result<Op
     Ok(Some(payload))
 }
 
-/// The whole frame, for tests.
-#[cfg(test)]
+/// The whole frame, for tests and for the kit's cases, none of which is over 2 GiB.
+#[cfg(any(test, feature = "conformance"))]
 pub(crate) fn framed(payload: &[u8]) -> Vec<u8> {
     let header = header(payload.len()).expect("short");
     [&header, payload].concat()

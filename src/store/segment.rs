@@ -105,10 +105,9 @@ impl Segment {
             .unwrap_or(self.slots.len());
         self.slots[place..end].rotate_left(1);
         self.len -= 1;
-        let homes = homes_for(self.len as usize);
-        if self.len < self.homes / LOAD_MIN_FRACTION && homes < self.homes as usize {
+        if self.len < self.homes / LOAD_MIN_FRACTION && self.homes as usize > HOMES_MIN {
             // Without memory for less room, it keeps what it has.
-            let _ = self.lay_out(homes);
+            let _ = self.lay_out(homes_for(self.len as usize));
         }
         removed.into_entry()
     }

@@ -4,7 +4,7 @@ mod limits;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
@@ -35,20 +35,6 @@ fn bench(address: SocketAddr, name: &str, args: &[&str]) -> (Output, Value) {
 
 fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).expect("UTF-8")
-}
-
-/// A server of the test's own: what it does with a connection is the claim's.
-fn serve(handle: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let (stream, handle) = (stream.expect("a connection"), handle.clone());
-            stream.set_nodelay(true).expect("a socket");
-            thread::spawn(move || handle(stream));
-        }
-    });
-    address
 }
 
 const DONE: &[u8] = b"\0\0\0\x13{\"status_code\":200}";
@@ -126,7 +112,7 @@ fn written(name: &str, text: &str) -> PathBuf {
 fn a_value_that_nobody_wrote_under_its_key_exits_with_1() {
     let server = Server::start(Model::default());
     let address = server.address;
-    let liar = serve(move |mut stream| {
+    let liar = serve_each(move |mut stream| {
         let mut behind = TcpStream::connect(address).expect("the server listens");
         let mut copy = stream.try_clone().expect("a socket");
         let mut replies = behind.try_clone().expect("a socket");
@@ -160,7 +146,7 @@ fn a_value_that_nobody_wrote_under_its_key_exits_with_1() {
 /// A server that answers 500 requests and then reads on in silence.
 #[test]
 fn a_server_that_stops_answering_is_said_to_have_and_exits_with_1() {
-    let address = serve(|mut stream| {
+    let address = serve_each(|mut stream| {
         let mut answered = 0;
         while read_request(&mut stream) {
             answered += 1;
@@ -185,7 +171,7 @@ fn a_server_that_stops_answering_is_said_to_have_and_exits_with_1() {
 
 #[test]
 fn a_connection_that_ends_loses_its_replies_and_exits_with_1() {
-    let address = serve(|mut stream| {
+    let address = serve_each(|mut stream| {
         for _ in 0..100 {
             if !read_request(&mut stream) || stream.write_all(DONE).is_err() {
                 return;
@@ -204,7 +190,7 @@ fn a_connection_that_ends_loses_its_replies_and_exits_with_1() {
 /// A frame that ends where the value should begin.
 #[test]
 fn a_reply_without_the_value_that_it_begins_is_malformed_and_exits_with_1() {
-    let address = serve(|mut stream| {
+    let address = serve_each(|mut stream| {
         while read_request(&mut stream) {
             let reply = b"\0\0\0\x1b{\"status_code\":200,\"value\":";
             if stream.write_all(reply).is_err() {
@@ -221,7 +207,7 @@ fn a_reply_without_the_value_that_it_begins_is_malformed_and_exits_with_1() {
 #[test]
 fn misses_and_bytes_are_those_of_the_measured_requests() {
     let miss = b"\0\0\0\x20{\"status_code\":404,\"value\":null}";
-    let address = serve(
+    let address = serve_each(
         move |mut stream| {
             while read_request(&mut stream) && stream.write_all(miss).is_ok() {}
         },
@@ -239,7 +225,7 @@ fn misses_and_bytes_are_those_of_the_measured_requests() {
 
 #[test]
 fn what_no_connection_is_left_for_is_unsent_and_not_the_generators_fault() {
-    let address = serve(|mut stream| {
+    let address = serve_each(|mut stream| {
         for _ in 0..50 {
             if !read_request(&mut stream) || stream.write_all(DONE).is_err() {
                 return;
@@ -261,7 +247,7 @@ fn what_no_connection_is_left_for_is_unsent_and_not_the_generators_fault() {
 #[test]
 fn a_connection_that_ended_has_no_room() {
     let taken = Arc::new(AtomicUsize::new(0));
-    let address = serve(move |mut stream| {
+    let address = serve_each(move |mut stream| {
         let is_first = taken.fetch_add(1, Ordering::Relaxed) == 0;
         let mut answered = 0;
         while read_request(&mut stream) && !is_first {
@@ -297,10 +283,14 @@ fn an_interrupt_is_heard_at_any_moment_and_exits_with_130() {
         }
     };
     for (address, args, moment) in [
-        (serve(quick), &["--load", "--keys", "1000M"][..], "setting"),
-        (serve(quick), &["--warmup", "60"], "warming up"),
         (
-            serve(slow),
+            serve_each(quick),
+            &["--load", "--keys", "1000M"][..],
+            "setting",
+        ),
+        (serve_each(quick), &["--warmup", "60"], "warming up"),
+        (
+            serve_each(slow),
             &["--pipeline", "1000", "--warmup", "0"],
             "1 s:",
         ),
@@ -331,7 +321,7 @@ fn an_interrupt_is_heard_at_any_moment_and_exits_with_130() {
 #[test]
 fn an_open_loop_shows_by_how_much_a_server_was_slowed() {
     let slowed_by = |delay: Duration| {
-        serve(move |mut stream| {
+        serve_each(move |mut stream| {
             while read_request(&mut stream) {
                 let begun = Instant::now();
                 while begun.elapsed() < delay {
@@ -372,7 +362,7 @@ fn an_open_loop_shows_by_how_much_a_server_was_slowed() {
 /// waited.
 #[test]
 fn a_pause_counts_for_every_request_that_was_due_in_it() {
-    let address = serve(|mut stream| {
+    let address = serve_each(|mut stream| {
         let mut answered = 0;
         while read_request(&mut stream) {
             answered += 1;
@@ -398,7 +388,7 @@ fn a_pause_counts_for_every_request_that_was_due_in_it() {
 /// and reads nothing but lengths: it is always there first.
 #[test]
 fn a_generator_that_cannot_keep_up_says_so() {
-    let address = serve(|mut stream| {
+    let address = serve_each(|mut stream| {
         // A GET's frame is 44 bytes long.
         let miss = b"\0\0\0\x20{\"status_code\":404,\"value\":null}";
         let replies = miss.repeat(8192);

@@ -3,10 +3,8 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io::Write;
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -54,21 +52,14 @@ fn assert_all_pass(command: String) {
 
 /// A server that answers nothing, or nothing but GETs.
 fn silent(answers_gets: bool) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.expect("a connection");
-            thread::spawn(move || {
-                while let Ok(Some(payload)) = read_frame(&mut stream, 1 << 20) {
-                    let miss = framed(r#"{"status_code":404,"value":null}"#);
-                    let is_get = payload.starts_with(br#"{"command":"GET","key":"#);
-                    // A case that is over has closed.
-                    if answers_gets && is_get && stream.write_all(&miss).is_err() {
-                        return;
-                    }
-                }
-            });
+    let address = serve_each(move |mut stream| {
+        while let Ok(Some(payload)) = read_frame(&mut stream, 1 << 20) {
+            let miss = framed(r#"{"status_code":404,"value":null}"#);
+            let is_get = payload.starts_with(br#"{"command":"GET","key":"#);
+            // A case that is over has closed.
+            if answers_gets && is_get && stream.write_all(&miss).is_err() {
+                return;
+            }
         }
     });
     address.to_string()

@@ -1,11 +1,9 @@
 //! What the kit shows of servers with one fault, and when it stops.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use speicher::conformance::report::Format;
@@ -83,26 +81,19 @@ fn failures_get_no_hint_where_the_bytes_show_nothing() {
 /// A server that reads and writes lengths in the other byte order never has a frame.
 #[test]
 fn who_answers_only_headers_with_swapped_bytes_is_told_so() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = listener.local_addr().expect("it is bound");
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.expect("a connection");
-            thread::spawn(move || {
-                let mut header = [0; 4];
-                while stream.read_exact(&mut header).is_ok() {
-                    let len = u64::from(u32::from_le_bytes(header));
-                    let mut payload = Vec::new();
-                    let read = (&stream).take(len).read_to_end(&mut payload);
-                    if read.is_err() || payload.len() as u64 != len {
-                        return;
-                    }
-                    let mut reply = framed(r#"{"status_code":404}"#);
-                    reply[..4].reverse();
-                    // The kit hangs up when it has seen enough.
-                    let _ = stream.write_all(&reply);
-                }
-            });
+    let address = serve_each(|mut stream| {
+        let mut header = [0; 4];
+        while stream.read_exact(&mut header).is_ok() {
+            let len = u64::from(u32::from_le_bytes(header));
+            let mut payload = Vec::new();
+            let read = (&stream).take(len).read_to_end(&mut payload);
+            if read.is_err() || payload.len() as u64 != len {
+                return;
+            }
+            let mut reply = framed(r#"{"status_code":404}"#);
+            reply[..4].reverse();
+            // The kit hangs up when it has seen enough.
+            let _ = stream.write_all(&reply);
         }
     });
     let cases: Vec<_> = all().iter().collect();

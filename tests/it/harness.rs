@@ -144,6 +144,21 @@ pub fn room_for(model: Model, connections: usize) -> Config {
     }
 }
 
+/// A server of the test's own: what it does with a connection is the claim's.
+#[cfg(any(feature = "bench", feature = "conformance"))]
+pub fn serve_each(handle: impl Fn(TcpStream) + Clone + Send + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (stream, handle) = (stream.expect("a connection"), handle.clone());
+            stream.set_nodelay(true).expect("a socket");
+            thread::spawn(move || handle(stream));
+        }
+    });
+    address
+}
+
 /// The options of `serve` for this model; if it has workers, so many.
 pub fn with_workers(model: Model, workers: &'static str) -> Vec<&'static str> {
     let mut options = vec!["--model", model.name()];

@@ -162,6 +162,7 @@ mod tests {
     use super::*;
     use crate::bench::generator::Length;
     use crate::bench::workload::{ValueSizes, Workload};
+    use crate::protocol::frame::framed;
 
     fn decoder(protocol: Protocol, wants_values: bool, value_size: usize) -> Decoder {
         let load = Load {
@@ -199,18 +200,13 @@ mod tests {
         Ok(outcomes)
     }
 
-    fn framed(payload: &str) -> Vec<u8> {
-        let header = u32::try_from(payload.len()).expect("short").to_be_bytes();
-        [&header, payload.as_bytes()].concat()
-    }
-
     #[test]
     fn replies_are_the_same_in_any_pieces() {
         let stream = [
-            framed(r#"{"status_code":200}"#),
-            framed(r#"{ "value": "vv", "status_code": 200 }"#),
-            framed(r#"{"status_code":200,"value":"vvvv"}"#),
-            framed(r#"{"status_code":404,"value":null}"#),
+            framed(br#"{"status_code":200}"#),
+            framed(br#"{ "value": "vv", "status_code": 200 }"#),
+            framed(br#"{"status_code":200,"value":"vvvv"}"#),
+            framed(br#"{"status_code":404,"value":null}"#),
         ]
         .concat();
         let expected = vec![
@@ -233,7 +229,7 @@ mod tests {
     fn a_long_reply_in_small_pieces_takes_linear_time() {
         let size = 16 << 20;
         let value = "v".repeat(size - 2);
-        let reply = framed(&format!(r#"{{ "status_code": 200, "value": "{value}" }}"#));
+        let reply = framed(format!(r#"{{ "status_code": 200, "value": "{value}" }}"#).as_bytes());
         let begun = Instant::now();
         let mut decoder = decoder(Protocol::Speicher, true, size);
         let outcomes = cut(&mut decoder, &reply, 500);

@@ -1,6 +1,7 @@
 //! The share that a target reaches of what its echo does.
 
 use super::told::{Bounded, clusters, share_of_all, span, told, too_few};
+use crate::bench::figures::percent;
 use crate::bench::stats::{Estimate, Interval, RATIO_RESOLUTION, Verdict};
 
 /// As much of the share as can be told. An echo moves the same bytes and does nothing else, so a
@@ -72,8 +73,4 @@ impl<'a> Share<'a> {
             Self::Untold(_) => "can't be told".to_owned(),
         }
     }
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.0} %", share * 100.0)
 }

@@ -1,7 +1,7 @@
 //! A part of the processor time, which is a difference between servers, in words.
 
 use super::told::{clusters, span, told, too_few};
-use crate::bench::figures;
+use crate::bench::figures::time_of_us as time;
 use crate::bench::stats::Estimate;
 
 /// In a sentence. What may as well be nothing is not told.
@@ -30,10 +30,6 @@ pub(super) fn cell(part: &Estimate) -> String {
         Some(range) if range.high > 0.0 => format!("< {}", time(range.high)),
         _ => "can't be told".to_owned(),
     }
-}
-
-fn time(us: f64) -> String {
-    figures::time(us * 1e3)
 }
 
 #[cfg(test)]

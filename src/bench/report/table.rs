@@ -44,8 +44,7 @@ pub(super) fn rows(comparison: &Comparison, cells: &[Cell]) -> Vec<[String; 10]>
             share(comparison, cells, cell).map_or(String::new(), |share| share.cell()),
             time(cell.latency_ns.p50),
             time(cell.latency_ns.p99),
-            cell.cpu_us
-                .map_or(String::new(), |us| figures::time(us * 1e3)),
+            cell.cpu_us.map_or(String::new(), figures::time_of_us),
         ]
     };
     cells.iter().map(row).collect()
@@ -80,7 +79,7 @@ pub(super) fn point_name(scenario: Scenario, x: f64) -> String {
 pub(super) fn figure(scenario: Scenario, number: f64) -> String {
     match scenario {
         Scenario::MemoryConnections | Scenario::MemoryEntries => figures::bytes(number),
-        Scenario::Latency => figures::time(number * 1e3),
+        Scenario::Latency => figures::time_of_us(number),
         _ => format!("{}/s", figures::count(number)),
     }
 }

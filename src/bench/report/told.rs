@@ -1,7 +1,7 @@
 //! Estimates in words, as far as their rounds allow them to be told.
 
 use crate::bench::figures;
-use crate::bench::stats::{Estimate, Finding, Interval, Scatter, Verdict};
+use crate::bench::stats::{Cluster, Estimate, Finding, Interval, Scatter, Verdict};
 
 /// How a figure is written.
 type Show<'a> = &'a dyn Fn(f64) -> String;
@@ -48,11 +48,22 @@ pub(super) fn clusters(estimate: &Estimate, show: Show<'_>) -> Option<String> {
     ))
 }
 
+/// How many rounds are near which figure.
+pub(super) fn near(low: Cluster, high: Cluster, show: Show<'_>) -> String {
+    format!(
+        "{} near {} and {} near {}",
+        low.rounds,
+        show(low.median),
+        high.rounds,
+        show(high.median)
+    )
+}
+
 /// A share of what can't be more than all: beyond that it is noise, and how much does not matter.
 pub(super) fn share_of_all(share: f64) -> String {
     match share > 1.0 {
         true => "more than all".to_owned(),
-        false => format!("{:.0} %", share * 100.0),
+        false => figures::percent(share),
     }
 }
 

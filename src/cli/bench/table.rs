@@ -76,7 +76,7 @@ pub(super) fn table(load: &Load, measurement: &Measurement) -> String {
                 0 => format!("{resident} resident"),
                 _ => format!(
                     "{} CPU and {:.2} context switches an operation, {resident} resident",
-                    figures::time(server.cpu_us_per_operation * 1e3),
+                    figures::time_of_us(server.cpu_us_per_operation),
                     server.switches_per_operation
                 ),
             },

@@ -12,13 +12,14 @@ use super::super::answer::excerpt;
 use super::super::course::Options;
 use super::super::failure::Failure;
 use super::super::json::same_value;
-use super::super::link::{Link, framed};
+use super::super::link::Link;
 use super::super::stop::Stop;
 use super::super::subject::Unreachable;
 use super::super::template::expand;
 use super::super::transcript::{Event, Transcript};
 use super::command::ClientCommand;
 use crate::protocol::Request;
+use crate::protocol::frame::framed;
 use crate::protocol::object::{Member, members};
 
 /// How often to look whether the client has done something.

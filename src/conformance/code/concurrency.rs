@@ -9,10 +9,11 @@ use super::super::case::{Case, Level};
 use super::super::failure::Failure;
 use super::super::json::same_value;
 use super::super::linearize::{CALLS_MAX, Call, KEYS, Timed, is_linearizable};
-use super::super::link::{Link, framed};
+use super::super::link::Link;
 use super::super::trial::Trial;
 use super::pressure::served_soon;
 use super::requests::{PING, RST, del, get, set};
+use crate::protocol::frame::framed;
 
 /// Clients at the same time.
 const CLIENTS: usize = 6;

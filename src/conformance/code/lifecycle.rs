@@ -9,11 +9,12 @@ use nix::sys::signal::Signal;
 
 use super::super::case::{Case, Kind, Level};
 use super::super::failure::Failure;
-use super::super::link::{Link, framed};
+use super::super::link::Link;
 use super::super::process::Process;
 use super::super::trial::Trial;
 use super::pressure::deaf_client;
 use super::requests::{PING, RST, del, get, set};
+use crate::protocol::frame::framed;
 
 /// How long a server may take to end. Those that wait for their clients to
 /// hang up never do.

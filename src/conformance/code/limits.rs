@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::super::case::{Case, Kind, Level};
 use super::super::failure::Failure;
-use super::super::link::framed;
 use super::super::trial::Trial;
 use super::pressure::{deaf_client, served_soon};
 use super::requests::{PING, get, set};
+use crate::protocol::frame::framed;
 
 /// How long a server may take to say that it is full, and some for the way.
 const REFUSED_WITHIN: Duration = Duration::from_secs(3);

@@ -5,9 +5,10 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use super::super::failure::Failure;
-use super::super::link::{Link, framed};
+use super::super::link::Link;
 use super::super::trial::Trial;
 use super::requests::{PING, get};
+use crate::protocol::frame::framed;
 
 /// How long a server that others keep busy may take for a small request.
 const SERVED_WITHIN: Duration = Duration::from_secs(2);

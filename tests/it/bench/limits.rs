@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{DONE, read_request, serve, stdout};
+use super::{DONE, read_request, stdout};
 use crate::harness::*;
 
 /// The begin of a reply as servers usually write it, and of one that says nothing before
@@ -29,7 +29,7 @@ fn flood(stream: &mut TcpStream, begin: &[u8]) {
 }
 
 fn flooding(begin: &'static [u8]) -> SocketAddr {
-    serve(move |mut stream| {
+    serve_each(move |mut stream| {
         while read_request(&mut stream) {
             flood(&mut stream, begin);
         }
@@ -82,7 +82,7 @@ fn a_server_that_sends_without_end_does_not_keep_a_run_from_its_end() {
 /// each byte.
 fn trickling() -> (SocketAddr, Receiver<()>) {
     let (sender, sent) = channel();
-    let address = serve(move |mut stream| {
+    let address = serve_each(move |mut stream| {
         read_request(&mut stream);
         let reply = [&100_000u32.to_be_bytes(), &b" ".repeat(100_000)[..]].concat();
         for byte in reply {
@@ -126,7 +126,7 @@ fn a_server_that_trickles_while_keys_are_set_has_stopped_answering() {
 #[test]
 fn a_reply_that_has_to_be_kept_has_a_limit() {
     for verify in [&[][..], &["--verify", "--keys", "1"]] {
-        let address = serve(|mut stream| {
+        let address = serve_each(|mut stream| {
             // What sets the keys is answered as it should be.
             while read_request(&mut stream) && stream.write_all(DONE).is_ok() {
                 if read_request(&mut stream) {

@@ -10,6 +10,7 @@ use crate::bench::compare::summary::Cell;
 use crate::bench::figures;
 use crate::bench::report::plot::{Axis, Bar, Line, Scale, Size, bars, lines};
 use crate::bench::report::table::figure;
+use crate::bench::report::told::near;
 use crate::bench::stats::Scatter;
 
 /// The curves over what grows.
@@ -125,8 +126,7 @@ fn oddness(comparison: &Comparison, scenario: Scenario, cell: &Cell) -> Markup {
             }
             Scatter::TwoClusters { low, high } => {
                 figcaption.odd {
-                    "Rounds of " (name) " fall into two clusters, " (low.rounds) " near "
-                    (show(low.median)) " and " (high.rounds) " near " (show(high.median))
+                    "Rounds of " (name) " fall into two clusters, " (near(low, high, &show))
                     ", so that the median is a matter of luck."
                 }
             }
@@ -188,7 +188,7 @@ fn p99s(size: Size, cells: &[&Cell], shown: &BTreeSet<usize>) -> Drawn {
     lines(
         size,
         &x,
-        &latency_axis("p99", &|us| figures::axis_time(us * 1e3)),
+        &latency_axis("p99", &|us| figures::axis_time_of_us(*us)),
         &lines_of,
     )
 }
@@ -232,7 +232,7 @@ fn percentiles(size: Size, cells: &[&Cell], share: f64) -> Drawn {
     lines(
         size,
         &x,
-        &latency_axis("latency", &|us| figures::axis_time(us * 1e3)),
+        &latency_axis("latency", &|us| figures::axis_time_of_us(*us)),
         &curves,
     )
 }

@@ -66,7 +66,7 @@ pub(super) fn split(comparison: &Comparison) -> Markup {
         "protocol and store",
         &short,
     ];
-    let time = |part: &Estimate| told(part, &|us| figures::time(us * 1e3));
+    let time = |part: &Estimate| told(part, &figures::time_of_us);
     let part = |part: &Option<Estimate>| part.as_ref().map_or(String::new(), split::cell);
     let scenarios = [Scenario::Request, Scenario::Pipelined].into_iter();
     let rows = scenarios.flat_map(|scenario| {

@@ -11,11 +11,10 @@ use crate::bench::report::told::told;
 
 /// The p99 at two shares of each target's own peak.
 pub(super) fn latency(comparison: &Comparison, cells: &[Cell]) -> Vec<String> {
-    let time = |us: f64| figures::time(us * 1e3);
     let sentences = [50.0, 90.0].into_iter().filter_map(|share| {
         let each = (0..comparison.targets.len()).filter_map(|target| {
             let cell = find(cells, Scenario::Latency, share, target)?;
-            let p99 = told(&cell.figure, &time);
+            let p99 = told(&cell.figure, &figures::time_of_us);
             Some(format!("{} {p99}", name(comparison, target)))
         });
         let each: Vec<_> = each.collect();
@@ -65,14 +64,13 @@ pub(super) fn split(comparison: &Comparison) -> Vec<String> {
 }
 
 fn split_in_words(comparison: &Comparison, scenario: Scenario, split: &CpuSplit) -> String {
-    let time = |us: f64| figures::time(us * 1e3);
     let own_cost = Profile::of(split.model).own_cost.map(|cost| cost.name);
     let work = split.protocol_and_store.as_ref();
     let work = work.map(|work| format!("protocol and store {}", part(work)));
     let rest = own_cost.zip(split.rest.as_ref());
     let rest = rest.map(|(own_cost, rest)| format!("{own_cost} {}", part(rest)));
-    let floor = format!("its echo {}", told(&split.floor, &time));
-    let total = format!("in all {}", told(&split.total, &time));
+    let floor = format!("its echo {}", told(&split.floor, &figures::time_of_us));
+    let total = format!("in all {}", told(&split.total, &figures::time_of_us));
     let parts = [Some(total), Some(floor), work, rest].into_iter().flatten();
     format!(
         "Processor time of {} for an operation ({}): {}.",

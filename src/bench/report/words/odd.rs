@@ -7,6 +7,7 @@ use crate::bench::compare::scenario::Scenario;
 use crate::bench::compare::summary::{Cell, OTHERS_SHARE_MAX, others_share};
 use crate::bench::figures;
 use crate::bench::report::table::{figure, point_name};
+use crate::bench::report::told::near;
 use crate::bench::stats::{ROUNDS_MIN, Scatter};
 
 /// What to know before anything else, the worst first.
@@ -123,13 +124,10 @@ fn clusters(comparison: &Comparison, cell: &Cell) -> Option<String> {
     };
     let show = |number| figure(cell.scenario, number);
     Some(format!(
-        "{} ({}), {} near {} and {} near {}",
+        "{} ({}), {}",
         name(comparison, cell.target),
         point_name(cell.scenario, cell.x),
-        low.rounds,
-        show(low.median),
-        high.rounds,
-        show(high.median)
+        near(low, high, &show)
     ))
 }
 

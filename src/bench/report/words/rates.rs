@@ -4,7 +4,7 @@ use super::{listed, name};
 use crate::bench::compare::Comparison;
 use crate::bench::compare::scenario::Scenario;
 use crate::bench::compare::summary::{Cell, find, idle_costs};
-use crate::bench::figures;
+use crate::bench::figures::{self, percent};
 use crate::bench::protocol::Protocol;
 use crate::bench::report::table::{figure, share};
 use crate::bench::report::told::{Bounded, clusters, ratio, share_of_all, span, told};
@@ -74,7 +74,6 @@ pub(super) fn idle(comparison: &Comparison, cells: &[Cell]) -> Option<String> {
     let costs = idle_costs(comparison).into_iter().filter_map(|cost| {
         let ratio = &cost.to_alone.ratio;
         let range = ratio.interval?;
-        let percent = |share: f64| format!("{:.0} %", share * 100.0);
         let interval = span(range, &percent, " to ");
         let kept = match cost.to_alone.finding {
             _ if bounded(cost.target) => {
