@@ -18,6 +18,8 @@ mod reset;
 mod serve;
 mod set;
 mod signals;
+#[cfg(feature = "cluster")]
+mod store;
 mod target;
 mod units;
 

@@ -18,4 +18,6 @@ pub use entry::Entry;
 pub use frame::FrameError;
 pub use reply::{Encoder, Reply, StatusCode};
 pub use request::{BadRequest, Request};
+#[cfg(feature = "cluster")]
+pub(crate) use value::NotStored;
 pub use value::{Json, Key, KeyRef, Value};

@@ -24,6 +24,8 @@ mod offload;
 mod pace;
 mod pool;
 mod refusal;
+#[cfg(feature = "cluster")]
+mod remote_store;
 mod session;
 mod shutdown;
 mod socket;
@@ -36,8 +38,10 @@ mod waiting_store_tests;
 use std::io;
 use std::net::TcpListener;
 
-pub use config::{Config, WORKERS_MAX};
+pub use config::{Config, StoreConfig, WORKERS_MAX};
 pub use model::Model;
+#[cfg(feature = "cluster")]
+pub use remote_store::{RemoteAddress, RemoteStoreConfig, ResetScope};
 pub use shutdown::Shutdown;
 
 /// Serves the connections of `listener` with the model that `config` names,
@@ -55,6 +59,13 @@ pub fn serve(
 ) -> io::Result<()> {
     socket::deepen_backlog(&listener)?;
     let config = &config.within_a_year();
+    #[cfg(feature = "cluster")]
+    if config.model != Model::Tokio && matches!(config.store, StoreConfig::Remote(_)) {
+        return Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            config.model.no_remote_store(),
+        ));
+    }
     match config.model {
         Model::Threads => threads::serve(listener, config, shutdown, ready),
         #[cfg(feature = "tokio")]

@@ -9,10 +9,14 @@ use argh::FromArgs;
 use speicher::client::PORT_DEFAULT;
 use speicher::memory;
 use speicher::protocol::frame::FRAME_LEN_MAX;
-use speicher::server::{self, Config, Model, Shutdown, WORKERS_MAX};
+use speicher::server::{self, Config, Model, Shutdown, StoreConfig, WORKERS_MAX};
+#[cfg(feature = "cluster")]
+use speicher::server::{RemoteStoreConfig, ResetScope};
 
 use super::output::{announce, report_error};
 use super::signals::stop_on_signal;
+#[cfg(feature = "cluster")]
+use super::store::{self, StoreOption, parse_reset, parse_store};
 use super::units::{
     parse_duration, parse_host, parse_len_max, parse_number, parse_port, parse_timeout,
 };
@@ -42,9 +46,10 @@ const SHORTEST_REQUEST: &str = r#"{"command":"RST"}"#;
     help_triggers("-h", "--help", "help")
 )]
 pub(crate) struct Serve {
-    /// how the server does its work: threads, tokio or epoll (threads)
-    #[argh(option, default = "Model::default()")]
-    model: Model,
+    /// how the server does its work: threads, tokio or epoll (threads; tokio
+    /// with a --store that is not memory)
+    #[argh(option)]
+    model: Option<Model>,
 
     /// address or name to listen on (127.0.0.1)
     #[argh(
@@ -113,6 +118,40 @@ pub(crate) struct Serve {
     )]
     write_timeout: Duration,
 
+    /// where the entries are: memory, redis://HOST:PORT for a Redis or Valkey
+    /// server, or redis-cluster://HOST:PORT,HOST:PORT for some nodes of a
+    /// cluster; rediss and rediss-cluster with TLS; USER@ before the first
+    /// host, and the password in SPEICHER_STORE_PASSWORD (memory)
+    #[cfg(feature = "cluster")]
+    #[argh(
+        option,
+        default = "StoreOption::Memory",
+        from_str_fn(parse_store),
+        arg_name = "address"
+    )]
+    store: StoreOption,
+
+    /// what all keys begin with there (speicher:)
+    #[cfg(feature = "cluster")]
+    #[argh(option)]
+    store_prefix: Option<String>,
+
+    /// how long a node of it may take to answer (5s)
+    #[cfg(feature = "cluster")]
+    #[argh(option, from_str_fn(parse_timeout))]
+    store_timeout: Option<Duration>,
+
+    /// how many replicas there must have a change before it is acknowledged (0)
+    #[cfg(feature = "cluster")]
+    #[argh(option, from_str_fn(parse_replicas))]
+    store_replicas: Option<u32>,
+
+    /// what RST removes there: prefix, all keys that begin with it, or flush,
+    /// everything (prefix)
+    #[cfg(feature = "cluster")]
+    #[argh(option, from_str_fn(parse_reset), arg_name = "scope")]
+    store_reset: Option<ResetScope>,
+
     /// log every connection on standard error
     #[argh(switch)]
     verbose: bool,
@@ -120,10 +159,11 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) fn run(self) -> ExitCode {
-        if let Err(sentence) = self.check_model() {
-            return report_error(sentence);
-        }
-        match self.serve() {
+        let config = match self.check_model().and_then(|()| self.config()) {
+            Ok(config) => config,
+            Err(sentence) => return report_error(sentence),
+        };
+        match self.serve(&config) {
             Ok(()) => ExitCode::SUCCESS,
             Err(sentence) => {
                 report_error(sentence);
@@ -132,22 +172,30 @@ impl Serve {
         }
     }
 
+    fn model(&self) -> Model {
+        let default = match self.has_remote_store() {
+            true => Model::Tokio,
+            false => Model::default(),
+        };
+        self.model.unwrap_or(default)
+    }
+
     /// Fails if there is an option of another model.
     fn check_model(&self) -> Result<(), String> {
-        let (given, right) = match (self.model, self.workers, self.connections_max) {
+        let (given, right) = match (self.model(), self.workers, self.connections_max) {
             (Model::Threads, _, Some(_)) => ("--connections-max", "--workers"),
             (Model::Tokio | Model::Epoll, Some(_), _) => ("--workers", "--connections-max"),
             _ => return Ok(()),
         };
-        let model = self.model;
+        let model = self.model();
         Err(format!(
             "the {model} model has no {given}; how many connections it serves at the same time is \
              {right}"
         ))
     }
 
-    fn serve(self) -> Result<(), String> {
-        if self.model == Model::Threads {
+    fn serve(&self, config: &Config) -> Result<(), String> {
+        if config.model == Model::Threads {
             // A worker frees what others have allocated.
             memory::share_one_heap();
         }
@@ -157,14 +205,8 @@ impl Serve {
         stop_on_signal(&shutdown)?;
         let listener = self.bind()?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
-        let config = self.config();
-        let model = self.model;
-        let room = match model {
-            Model::Threads => format!("{} workers", config.workers),
-            Model::Tokio | Model::Epoll => format!("{} connections", config.connections_max),
-        };
-        let ready = || announce(format_args!("listening on {address} ({model}, {room})"));
-        server::serve(listener, &config, &shutdown, ready).map_err(|error| error.to_string())
+        let ready = || announce(format_args!("listening on {address} ({})", told(config)));
+        server::serve(listener, config, &shutdown, ready).map_err(|error| error.to_string())
     }
 
     fn bind(&self) -> Result<TcpListener, String> {
@@ -187,10 +229,11 @@ impl Serve {
         })
     }
 
-    fn config(&self) -> Config {
+    fn config(&self) -> Result<Config, String> {
         let default = Config::default();
-        Config {
-            model: self.model,
+        Ok(Config {
+            model: self.model(),
+            store: self.store_config()?,
             workers: self.workers.unwrap_or(default.workers),
             connections_max: self.connections_max.unwrap_or(default.connections_max),
             frame_len_max: self.frame_max,
@@ -200,8 +243,86 @@ impl Serve {
             idle_eviction: Some(self.idle_eviction).filter(|time| !time.is_zero()),
             write_timeout: self.write_timeout,
             verbose: self.verbose,
-        }
+        })
     }
+}
+
+#[cfg(feature = "cluster")]
+impl Serve {
+    fn has_remote_store(&self) -> bool {
+        matches!(self.store, StoreOption::Remote { .. })
+    }
+
+    /// Fails if an option makes no sense with the store.
+    fn store_config(&self) -> Result<StoreConfig, String> {
+        let StoreOption::Remote { text, address } = &self.store else {
+            return match self.first_remote_option() {
+                Some(option) => Err(format!(
+                    "{option} is about a store that is not memory; say where it is with --store"
+                )),
+                None => Ok(StoreConfig::Memory),
+            };
+        };
+        if self.model() != Model::Tokio {
+            return Err(Model::no_remote_store(self.model()));
+        }
+        if self.frame_max > store::VALUE_LEN_MAX {
+            return Err(format!(
+                "--frame-max is over {} bytes, which is the most that Redis and Valkey take",
+                store::VALUE_LEN_MAX
+            ));
+        }
+        let default = RemoteStoreConfig::new(store::with_password(text, address.clone())?);
+        let prefix = self.store_prefix.clone();
+        Ok(StoreConfig::Remote(RemoteStoreConfig {
+            prefix: prefix.unwrap_or_else(|| default.prefix.clone()),
+            timeout: self.store_timeout.unwrap_or(default.timeout),
+            replicas: self.store_replicas.unwrap_or(default.replicas),
+            reset: self.store_reset.unwrap_or(default.reset),
+            ..default
+        }))
+    }
+
+    fn first_remote_option(&self) -> Option<&'static str> {
+        let given = [
+            (self.store_prefix.is_some(), "--store-prefix"),
+            (self.store_timeout.is_some(), "--store-timeout"),
+            (self.store_replicas.is_some(), "--store-replicas"),
+            (self.store_reset.is_some(), "--store-reset"),
+        ];
+        let first = given.into_iter().find(|(is_given, _)| *is_given);
+        first.map(|(_, option)| option)
+    }
+}
+
+#[cfg(not(feature = "cluster"))]
+impl Serve {
+    fn has_remote_store(&self) -> bool {
+        false
+    }
+
+    fn store_config(&self) -> Result<StoreConfig, String> {
+        Ok(StoreConfig::Memory)
+    }
+}
+
+/// What the ready line says about the server.
+fn told(config: &Config) -> String {
+    let model = config.model;
+    let room = match model {
+        Model::Threads => format!("{} workers", config.workers),
+        Model::Tokio | Model::Epoll => format!("{} connections", config.connections_max),
+    };
+    match &config.store {
+        StoreConfig::Memory => format!("{model}, {room}"),
+        #[cfg(feature = "cluster")]
+        StoreConfig::Remote(remote) => format!("{model}, {room}, {}", remote.address),
+    }
+}
+
+#[cfg(feature = "cluster")]
+fn parse_replicas(text: &str) -> Result<u32, String> {
+    parse_number(text, 0, 1_000)
 }
 
 fn parse_workers(text: &str) -> Result<usize, String> {

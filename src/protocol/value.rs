@@ -126,6 +126,15 @@ impl Value {
         Self(Entry::new("", json))
     }
 
+    /// Takes what was kept elsewhere, where others may have written too.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn read_stored(bytes: &[u8]) -> Result<Self, NotStored> {
+        let json: &RawValue = serde_json::from_slice(bytes).map_err(|_| NotStored::NoJson)?;
+        let json = Json::new(json).map_err(|_| NotStored::NoJson)?;
+        let entry = Entry::try_new("", json.0).ok_or(NotStored::NoMemory)?;
+        Ok(Self(entry))
+    }
+
     /// The JSON text.
     pub fn as_bytes(&self) -> &[u8] {
         self.0.value()
@@ -150,6 +159,16 @@ impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Value({})", String::from_utf8_lossy(self.as_bytes()))
     }
+}
+
+/// Why there is no value to return.
+#[cfg(feature = "cluster")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NotStored {
+    /// What is there is no JSON text, or nests too deep.
+    NoJson,
+    /// There is no memory for it.
+    NoMemory,
 }
 
 /// A value nests deeper than [`VALUE_DEPTH_MAX`] levels.

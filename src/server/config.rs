@@ -3,16 +3,31 @@
 use std::time::Duration;
 
 use super::model::Model;
+#[cfg(feature = "cluster")]
+use super::remote_store::RemoteStoreConfig;
 use crate::protocol::frame::FRAME_LEN_MAX_DEFAULT;
 
 /// The most workers that a server takes.
 pub const WORKERS_MAX: usize = 10_000;
+
+/// Where a server keeps its entries.
+#[derive(Clone, Debug, Default)]
+pub enum StoreConfig {
+    /// In its own memory (S3).
+    #[default]
+    Memory,
+    /// Elsewhere; the tokio model only, feature `cluster`.
+    #[cfg(feature = "cluster")]
+    Remote(RemoteStoreConfig),
+}
 
 /// The limits of a server. Each bounds something that a peer controls.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// How bytes move.
     pub model: Model,
+    /// Where the entries are.
+    pub store: StoreConfig,
     /// Of the threads model: threads that serve one connection each, from 1 to
     /// [`WORKERS_MAX`]. As many more connections may wait for one.
     pub workers: usize,
@@ -43,6 +58,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             model: Model::default(),
+            store: StoreConfig::default(),
             workers: 256,
             connections_max: 10_000,
             frame_len_max: FRAME_LEN_MAX_DEFAULT,

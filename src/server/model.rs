@@ -28,6 +28,15 @@ impl Model {
         }
     }
 
+    /// Why the model has no store that is elsewhere, for people.
+    #[cfg(feature = "cluster")]
+    pub fn no_remote_store(self) -> String {
+        format!(
+            "the {self} model keeps entries in memory only, because nothing in it can wait for a \
+             network without keeping others waiting; leave out --model, or say --model tokio"
+        )
+    }
+
     /// Whether this build has the model.
     pub fn is_built(self) -> bool {
         match self {

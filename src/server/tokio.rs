@@ -13,13 +13,13 @@ use std::time::{Duration, Instant};
 
 use ::tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use ::tokio::net::TcpStream;
-use ::tokio::runtime;
+use ::tokio::runtime::{self, Runtime};
 use ::tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use ::tokio::task::yield_now;
 use ::tokio::time::{Sleep, sleep, sleep_until};
 
 use super::accept::accept;
-use super::config::Config;
+use super::config::{Config, StoreConfig};
 use super::connection_limit::{ConnectionLimit, Permit};
 use super::end::End;
 use super::limits::{DRAIN_INTERVAL, DRAIN_MAX};
@@ -27,6 +27,8 @@ use super::local_store::LocalStore;
 use super::log::ConnectionLog;
 use super::nonblocking::{DRIVE_TIME_LONG, Driven, Socket, drive};
 use super::refusal::{Reason, Refuser};
+#[cfg(feature = "cluster")]
+use super::remote_store::RemoteStore;
 use super::session::{Scratch, Session};
 use super::shutdown::Shutdown;
 use super::socket;
@@ -39,13 +41,34 @@ pub(super) fn serve(
     shutdown: &Shutdown,
     ready: impl FnOnce(),
 ) -> io::Result<()> {
-    let store = LocalStore::start(shutdown)?;
-    serve_from(&store, listener, config, shutdown, ready)?;
-    store.finish()
+    let runtime = start_runtime()?;
+    match &config.store {
+        StoreConfig::Memory => {
+            let store = LocalStore::start(shutdown)?;
+            serve_on(runtime, &store, listener, config, shutdown, ready)?;
+            store.finish()
+        }
+        #[cfg(feature = "cluster")]
+        StoreConfig::Remote(remote) => {
+            let store = runtime.block_on(RemoteStore::connect(remote))?;
+            serve_on(runtime, &store, listener, config, shutdown, ready)
+        }
+    }
+}
+
+fn start_runtime() -> io::Result<Runtime> {
+    runtime::Builder::new_multi_thread()
+        .enable_io()
+        .enable_time()
+        // Sockets are looked at between so many drives of busy tasks; with the
+        // default of 61, quiet connections wait long beside them.
+        .event_interval(7)
+        .build()
 }
 
 /// Serves with whatever store stands behind `store`, a clone of it for each
 /// connection.
+#[cfg(all(test, feature = "epoll"))]
 pub(super) fn serve_from<E: Executor + Clone + Send + 'static>(
     store: &E,
     listener: TcpListener,
@@ -53,13 +76,18 @@ pub(super) fn serve_from<E: Executor + Clone + Send + 'static>(
     shutdown: &Shutdown,
     ready: impl FnOnce(),
 ) -> io::Result<()> {
-    let runtime = runtime::Builder::new_multi_thread()
-        .enable_io()
-        .enable_time()
-        // Sockets are looked at between so many drives of busy tasks; with the
-        // default of 61, quiet connections wait long beside them.
-        .event_interval(7)
-        .build()?;
+    serve_on(start_runtime()?, store, listener, config, shutdown, ready)
+}
+
+/// Serves on a runtime, which ends with it.
+fn serve_on<E: Executor + Clone + Send + 'static>(
+    runtime: Runtime,
+    store: &E,
+    listener: TcpListener,
+    config: &Config,
+    shutdown: &Shutdown,
+    ready: impl FnOnce(),
+) -> io::Result<()> {
     let limit = ConnectionLimit::new(config);
     let refuser = Refuser::start()?;
     let long_drives = Arc::new(Semaphore::new(runtime.metrics().num_workers()));

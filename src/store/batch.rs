@@ -166,6 +166,24 @@ impl Batch {
         self.answer(&mut Each(apply));
     }
 
+    /// As [`answer_each`](Self::answer_each), but no more than `count` requests.
+    pub fn answer_next(
+        &mut self,
+        count: usize,
+        apply: impl FnMut(Request<KeyRef<'_>>, &mut Garbage) -> Reply,
+    ) {
+        let mut end = self.answered;
+        let mut requests = 0;
+        for slot in &self.slots[self.answered..] {
+            requests += usize::from(!matches!(slot, Slot::Answered(_)));
+            if requests > count {
+                break;
+            }
+            end += 1;
+        }
+        self.answer_until(end, &mut Each(apply));
+    }
+
     /// As [`answer_each`](Self::answer_each), in groups whose entries are
     /// asked for before they are needed.
     pub(super) fn answer(&mut self, store: &mut impl Apply) {

@@ -1,0 +1,167 @@
+//! Entries in a Redis or Valkey server, or in a cluster of them, which any
+//! number of servers may share.
+//!
+//! A batch is executed in rounds: its requests go out together, each to the
+//! node that has its key, and its replies are made of the answers. Nothing is
+//! sent twice that may have been executed, which is why this routes requests by
+//! itself, over the `redis` crate's connections: the cluster client of that
+//! crate sends again what it has lost, and promises no order.
+
+mod address;
+mod cluster;
+mod config;
+mod errors;
+mod fetch;
+mod link;
+mod node;
+mod reset;
+mod round;
+mod topology;
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+
+pub use address::RemoteAddress;
+pub use config::{RemoteStoreConfig, ResetScope};
+
+use super::offload::{Offload, Offloaded};
+use crate::protocol::Reply;
+use crate::store::{Batch, Executor, StoreLost};
+use cluster::Cluster;
+use round::{LongValue, Outcome, Round};
+
+/// The connections to each node that all clients' connections share.
+const LINKS: usize = 2;
+
+/// Access to the store. Clones are the same store, one for each connection.
+pub(super) struct RemoteStore {
+    shared: Arc<Shared>,
+    /// Which connection to each node this one uses: always the same, so that
+    /// what it asks for is executed in its order.
+    link: usize,
+    stage: Stage,
+    /// What is known about the first requests of the batch.
+    outcomes: VecDeque<Outcome>,
+}
+
+struct Shared {
+    cluster: Arc<Cluster>,
+    offload: Offload,
+    next_link: AtomicUsize,
+}
+
+/// What this connection's batch waits for.
+enum Stage {
+    Idle,
+    Parsing(Offloaded),
+    Executing(BoxFuture<Vec<Outcome>>),
+    Fetching(BoxFuture<Reply>),
+}
+
+type BoxFuture<T> = Pin<Box<dyn Future<Output = Result<T, StoreLost>> + Send>>;
+
+impl Clone for RemoteStore {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            link: self.shared.next_link.fetch_add(1, Ordering::Relaxed) % LINKS,
+            stage: Stage::Idle,
+            outcomes: VecDeque::new(),
+        }
+    }
+}
+
+impl RemoteStore {
+    /// Connects to the store. Fails with a sentence if it is not there, or is
+    /// not what the address says.
+    pub(super) async fn connect(config: &RemoteStoreConfig) -> io::Result<Self> {
+        Ok(Self {
+            shared: Arc::new(Shared {
+                cluster: Cluster::connect(config.clone(), LINKS).await?,
+                offload: Offload::start()?,
+                next_link: AtomicUsize::new(0),
+            }),
+            link: 0,
+            stage: Stage::Idle,
+            outcomes: VecDeque::new(),
+        })
+    }
+
+    /// Begins what the batch needs next.
+    fn begin(&self, batch: &mut Batch) -> Stage {
+        if batch.has_long_frame() {
+            let batch = std::mem::take(batch);
+            return Stage::Parsing(self.shared.offload.execute(batch, Batch::parse));
+        }
+        let (cluster, link) = (Arc::clone(&self.shared.cluster), self.link);
+        match Round::plan(batch.requests(), &cluster.config.prefix) {
+            Round::Commands(commands) => {
+                Stage::Executing(Box::pin(
+                    async move { cluster.execute(link, commands).await },
+                ))
+            }
+            Round::Reset => Stage::Executing(Box::pin(async move {
+                let reply = cluster.reset(link).await?;
+                Ok(vec![Outcome::Replied(reply)])
+            })),
+        }
+    }
+
+    fn fetch(&self, value: LongValue) -> Stage {
+        let (cluster, link) = (Arc::clone(&self.shared.cluster), self.link);
+        Stage::Fetching(Box::pin(async move { cluster.fetch(link, value).await }))
+    }
+
+    /// Answers what is known, up to the first value that has to be fetched;
+    /// whether there was anything.
+    fn answer(&mut self, batch: &mut Batch) -> bool {
+        let is_known = |outcome: &&Outcome| matches!(outcome, Outcome::Replied(_));
+        let known = self.outcomes.iter().take_while(is_known).count();
+        let outcomes = &mut self.outcomes;
+        batch.answer_next(known, |_, _| match outcomes.pop_front() {
+            Some(Outcome::Replied(reply)) => reply,
+            _ => unreachable!("as many as were counted"),
+        });
+        known > 0
+    }
+}
+
+impl Executor for RemoteStore {
+    fn poll_execute(
+        &mut self,
+        batch: &mut Batch,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), StoreLost>> {
+        loop {
+            match &mut self.stage {
+                Stage::Idle => {
+                    if self.answer(batch) || !batch.has_requests() {
+                        return Poll::Ready(Ok(()));
+                    }
+                    self.stage = match self.outcomes.pop_front() {
+                        Some(Outcome::Long(value)) => self.fetch(value),
+                        _ => self.begin(batch),
+                    };
+                }
+                Stage::Parsing(parsing) => {
+                    *batch = ready!(parsing.poll(cx))?;
+                    self.stage = Stage::Idle;
+                }
+                Stage::Executing(executing) => {
+                    self.outcomes = ready!(executing.as_mut().poll(cx))?.into();
+                    self.stage = Stage::Idle;
+                }
+                Stage::Fetching(fetching) => {
+                    let reply = ready!(fetching.as_mut().poll(cx))?;
+                    self.outcomes.push_front(Outcome::Replied(reply));
+                    self.stage = Stage::Idle;
+                }
+            }
+        }
+    }
+}

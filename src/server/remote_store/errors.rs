@@ -1,0 +1,150 @@
+//! What nodes answer in place of values, and what it is for a client.
+
+use redis::{ErrorKind, RedisError, ServerError};
+
+use super::address::NodeAddress;
+use crate::protocol::Reply;
+
+/// How many characters of a node's own words are passed on.
+const WORDS_LEN_MAX: usize = 200;
+
+/// Why commands have no answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SendError {
+    /// They were not sent: there is no connection to the node.
+    Unreachable,
+    /// They were not sent: others were before them for too long.
+    Busy,
+    /// They may have been executed, or not.
+    Unknown,
+}
+
+impl SendError {
+    /// The reply to a request that was not executed, or `None` if it may have
+    /// been.
+    pub(super) fn reply(self) -> Option<Reply> {
+        let sentence = match self {
+            Self::Unreachable => {
+                "The store's node for this key can't be reached, so nothing was done; \
+                 try again in a second."
+            }
+            Self::Busy => {
+                "The store's node for this key does not keep up, so nothing was done; \
+                 try again more slowly."
+            }
+            Self::Unknown => return None,
+        };
+        Some(Reply::Unavailable(sentence.to_owned()))
+    }
+}
+
+/// Where a node sends commands that are for another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Redirection {
+    pub(super) node: NodeAddress,
+    /// Only this time, and it has to be told.
+    pub(super) is_ask: bool,
+}
+
+impl Redirection {
+    /// `None` if the error is no redirection, or a wrong one.
+    pub(super) fn read(error: &ServerError, from: &NodeAddress) -> Option<Self> {
+        let is_ask = match error.code() {
+            "MOVED" => false,
+            "ASK" => true,
+            _ => return None,
+        };
+        let (_slot, address) = error.details()?.split_once(' ')?;
+        Some(Self {
+            node: NodeAddress::of_redirection(address, from)?,
+            is_ask,
+        })
+    }
+}
+
+/// Whether the node may not be the one that has the key any more.
+pub(super) fn is_out_of_date(error: &ServerError) -> bool {
+    matches!(
+        error.code(),
+        "MOVED" | "ASK" | "CLUSTERDOWN" | "READONLY" | "MASTERDOWN"
+    )
+}
+
+/// The reply to a request that a node has refused, and so not executed (A6).
+pub(super) fn refused(error: &ServerError) -> Reply {
+    let sentence = match error.code() {
+        "OOM" => "The store's memory is full; remove entries, or raise the maxmemory of its nodes.",
+        "MOVED" | "ASK" | "TRYAGAIN" | "READONLY" => return slots_move(),
+        "CLUSTERDOWN" | "MASTERDOWN" => return unowned(),
+        "LOADING" => "The store's node is loading its entries; try again in a few seconds.",
+        "NOREPLICAS" => "The store's node has too few replicas to take changes; try again later.",
+        "NOAUTH" | "NOPERM" | "WRONGPASS" => {
+            "The store refuses the user that this server is for it; its operator has to mend that."
+        }
+        "WRONGTYPE" => {
+            "The store has something under this key that is no value of this protocol; \
+             remove it there, or SET it."
+        }
+        _ => {
+            return Reply::Unavailable(format!("The store refused the request: {}.", words(error)));
+        }
+    };
+    Reply::Unavailable(sentence.to_owned())
+}
+
+/// The reply to a request for an entry that goes from one node to another.
+pub(super) fn slots_move() -> Reply {
+    Reply::Unavailable(
+        "The entry moves between the store's nodes, so nothing was done; try again.".to_owned(),
+    )
+}
+
+/// The reply to a request for an entry that no node has.
+pub(super) fn unowned() -> Reply {
+    Reply::Unavailable(
+        "The store's cluster has no node for this key at the moment; try again in a second."
+            .to_owned(),
+    )
+}
+
+/// The reply where a node's answer makes no sense.
+pub(super) fn odd() -> Reply {
+    Reply::Unavailable(
+        "The store's answer makes no sense; its operator has to check that --store names a Redis \
+         or Valkey server."
+            .to_owned(),
+    )
+}
+
+fn words(error: &ServerError) -> String {
+    let words = format!("{} {}", error.code(), error.details().unwrap_or_default());
+    shortened(words.trim_end())
+}
+
+/// Why a node can't be reached, for people; without a password.
+pub(super) fn told(error: &RedisError) -> String {
+    if error.is_timeout() {
+        return "it does not answer".to_owned();
+    }
+    shortened(&error.to_string())
+}
+
+fn shortened(words: &str) -> String {
+    words.chars().take(WORDS_LEN_MAX).collect()
+}
+
+/// What helps against it, for people.
+pub(super) fn remedy(error: &RedisError) -> &'static str {
+    let words = error.to_string();
+    let is_refused = error.kind() == ErrorKind::AuthenticationFailed
+        || ["WRONGPASS", "NOAUTH", "NOPERM"]
+            .iter()
+            .any(|code| words.contains(code));
+    match is_refused {
+        true => {
+            "check the user in --store and the password in SPEICHER_STORE_PASSWORD; the user needs \
+             the commands that docs/scaling.md lists"
+        }
+        false => "start it, or mend --store",
+    }
+}

@@ -1,0 +1,191 @@
+//! One node of the store, and what is on its way to it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{Cmd, Pipeline, RedisResult, Value};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tokio::time::timeout;
+
+use super::address::NodeAddress;
+use super::config::RemoteStoreConfig;
+use super::errors::{SendError, is_out_of_date};
+use super::link::{Keeper, Link};
+use super::round::{Command, Outcome, SHORT_VALUE_LEN, Settled, settle};
+use crate::store::StoreLost;
+
+/// Bytes that may be on their way to a node and back, counted before they are
+/// sent. What has no room waits, and its client is not read from meanwhile.
+const ROOM_LEN: usize = 64 << 20;
+
+/// What room is counted in, in bytes.
+const ROOM_UNIT: usize = 1 << 10;
+
+/// WAIT ends before the node is given up for not answering.
+const WAIT_PART: u32 = 2;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) address: NodeAddress,
+    links: Vec<Link>,
+    room: Semaphore,
+    timeout: Duration,
+    replicas: u32,
+    /// Told when the owners of slots may have changed.
+    changed: Arc<Notify>,
+}
+
+impl Node {
+    /// Begins to connect to it.
+    pub(super) fn open(
+        address: NodeAddress,
+        config: &RemoteStoreConfig,
+        links: usize,
+        changed: &Arc<Notify>,
+    ) -> RedisResult<Arc<Self>> {
+        let client = redis::Client::open(config.address.connection_info(&address))?;
+        let links = (0..links)
+            .map(|link| {
+                Link::open(Keeper {
+                    client: client.clone(),
+                    timeout: config.timeout,
+                    logs_as: (link == 0).then(|| address.to_string()),
+                    changed: Arc::clone(changed),
+                })
+            })
+            .collect();
+        Ok(Arc::new(Self {
+            address,
+            links,
+            room: Semaphore::new(ROOM_LEN / ROOM_UNIT),
+            timeout: config.timeout,
+            replicas: config.replicas,
+            changed: Arc::clone(changed),
+        }))
+    }
+
+    /// Whether it can be reached, over every connection.
+    pub(super) fn is_up(&self) -> bool {
+        self.links.iter().all(Link::is_up)
+    }
+
+    /// Waits until the first attempts to connect have come to an end.
+    pub(super) async fn tried(&self) {
+        for link in &self.links {
+            link.tried().await;
+        }
+    }
+
+    /// Has it answer one command that is no request of a client.
+    pub(super) async fn ask(&self, command: &Cmd) -> Result<Value, SendError> {
+        let mut pipeline = Pipeline::with_capacity(1);
+        pipeline.add_command(command.clone());
+        let mut answers = self.links[0].send(&pipeline, 1).await?;
+        answers.pop().ok_or(SendError::Unknown)
+    }
+
+    /// Sends the commands together and sorts out the answers. Fails when nobody
+    /// knows what was executed.
+    pub(super) async fn exchange(
+        &self,
+        link: usize,
+        mut commands: Vec<Command>,
+    ) -> Result<Settled, StoreLost> {
+        let sent = self.send(link, &mut commands).await;
+        match sent {
+            Ok(answers) => {
+                let is_out_of_date = |answer: &Value| match answer {
+                    Value::ServerError(error) => is_out_of_date(error),
+                    _ => false,
+                };
+                if answers.iter().any(is_out_of_date) {
+                    self.changed.notify_one();
+                }
+                settle(commands, answers, &self.address)
+            }
+            Err(error) => {
+                self.changed.notify_one();
+                let refuse = |command: Command| {
+                    let reply = error.reply().ok_or(StoreLost)?;
+                    Ok((command.index, Outcome::Replied(reply)))
+                };
+                Ok(Settled {
+                    outcomes: commands.into_iter().map(refuse).collect::<Result<_, _>>()?,
+                    again: Vec::new(),
+                })
+            }
+        }
+    }
+
+    /// The answers to the commands. Takes those out of `commands` while they
+    /// are on their way, and puts them back if they are still needed.
+    async fn send(&self, link: usize, commands: &mut [Command]) -> Result<Vec<Value>, SendError> {
+        let len = commands.iter().map(|command| command.len).sum();
+        let _room = self.take_room(len).await?;
+        let mut pipeline = Pipeline::with_capacity(commands.len() + 1);
+        let mut places = Vec::with_capacity(commands.len());
+        for command in commands.iter_mut() {
+            if command.redirection.as_ref().is_some_and(|it| it.is_ask) {
+                pipeline.cmd("ASKING");
+            }
+            places.push(pipeline.len());
+            pipeline.add_command(std::mem::take(&mut command.cmd));
+        }
+        let waits = self.replicas > 0 && commands.iter().any(|it| it.verb.changes());
+        if waits {
+            let millis = (self.timeout / WAIT_PART).as_millis();
+            let millis = u64::try_from(millis).unwrap_or(u64::MAX).max(1);
+            pipeline.cmd("WAIT").arg(self.replicas).arg(millis);
+        }
+        let mut answers = self.links[link].send(&pipeline, pipeline.len()).await?;
+        let replicas = if waits { answers.pop() } else { None };
+        let mut place = 0;
+        answers.retain(|_| {
+            place += 1;
+            places.binary_search(&(place - 1)).is_ok()
+        });
+        let is_changed = |(command, answer): (&Command, &Value)| {
+            command.verb.changes() && !matches!(answer, Value::ServerError(_) | Value::Int(0))
+        };
+        let has_enough = match replicas {
+            Some(Value::Int(count)) => count >= i64::from(self.replicas),
+            Some(_) => false,
+            None => true,
+        };
+        if !has_enough && commands.iter().zip(&answers).any(is_changed) {
+            return Err(SendError::Unknown);
+        }
+        if answers.iter().any(is_unfinished) {
+            let sent = pipeline.cmd_iter().enumerate();
+            let sent = sent.filter(|(place, _)| places.binary_search(place).is_ok());
+            for (command, (_, cmd)) in commands.iter_mut().zip(sent) {
+                command.cmd = cmd.clone();
+            }
+        }
+        Ok(answers)
+    }
+
+    async fn take_room(&self, len: usize) -> Result<SemaphorePermit<'_>, SendError> {
+        let units = len.min(ROOM_LEN).div_ceil(ROOM_UNIT);
+        // No more than ROOM_LEN of them.
+        let units = units as u32;
+        if let Ok(room) = self.room.try_acquire_many(units) {
+            return Ok(room);
+        }
+        match timeout(self.timeout, self.room.acquire_many(units)).await {
+            Ok(Ok(room)) => Ok(room),
+            _ => Err(SendError::Busy),
+        }
+    }
+}
+
+/// Whether the command that was answered so may have to be sent again, or
+/// another of its key.
+fn is_unfinished(answer: &Value) -> bool {
+    match answer {
+        Value::ServerError(_) => true,
+        Value::BulkString(text) => text.len() == SHORT_VALUE_LEN,
+        _ => false,
+    }
+}
