@@ -36,7 +36,7 @@ use cluster::Cluster;
 use round::{LongValue, Outcome, Round};
 
 /// The connections to each node that all clients' connections share.
-const LINKS: usize = 2;
+const LINKS: usize = 1;
 
 /// Access to the store. Clones are the same store, one for each connection.
 pub(super) struct RemoteStore {

@@ -97,7 +97,8 @@ impl Cluster {
     ) -> Result<Vec<Outcome>, StoreLost> {
         let begun = Instant::now();
         let mut pause = Duration::ZERO;
-        let mut outcomes: Vec<Option<Outcome>> = commands.iter().map(|_| None).collect();
+        let mut outcomes = Vec::new();
+        outcomes.resize_with(commands.len(), || None);
         let mut open = commands;
         while !open.is_empty() {
             if begun.elapsed() > self.config.timeout {
@@ -108,8 +109,8 @@ impl Cluster {
             }
             sleep_if(pause).await;
             pause = (2 * pause).max(REDIRECTION_PAUSE);
-            let (groups, unowned_ones) = self.by_node(open);
-            for command in unowned_ones {
+            let (groups, without_node) = self.by_node(open);
+            for command in without_node {
                 outcomes[command.index] = Some(Outcome::Replied(unowned()));
             }
             open = Vec::new();
@@ -121,22 +122,28 @@ impl Cluster {
                 open.extend(settled.again);
             }
         }
-        let all: Option<Vec<_>> = outcomes.into_iter().collect();
-        Ok(all.expect("each command is settled, or sent again"))
+        // Each is settled, or was sent again.
+        Ok(outcomes.into_iter().flatten().collect())
     }
 
     /// The commands for each node in their order, and those for none.
     fn by_node(&self, commands: Vec<Command>) -> (Vec<(Arc<Node>, Vec<Command>)>, Vec<Command>) {
         let view = self.view();
+        if let [node] = &*view.nodes
+            && commands.iter().all(|it| it.redirection.is_none())
+            && view.topology.is_complete()
+        {
+            return (vec![(Arc::clone(node), commands)], Vec::new());
+        }
         let mut groups: Vec<(Arc<Node>, Vec<Command>)> = Vec::new();
-        let mut unowned = Vec::new();
+        let mut without_node = Vec::new();
         for command in commands {
             let node = match &command.redirection {
                 Some(redirection) => self.node(&redirection.node).ok(),
                 None => view.owner(command.slot).cloned(),
             };
             let Some(node) = node else {
-                unowned.push(command);
+                without_node.push(command);
                 continue;
             };
             match groups.iter_mut().find(|(it, _)| Arc::ptr_eq(it, &node)) {
@@ -144,10 +151,10 @@ impl Cluster {
                 None => groups.push((node, vec![command])),
             }
         }
-        if !unowned.is_empty() {
+        if !without_node.is_empty() {
             self.changed.notify_one();
         }
-        (groups, unowned)
+        (groups, without_node)
     }
 
     /// Who has what, as far as is known.

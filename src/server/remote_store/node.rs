@@ -123,47 +123,55 @@ impl Node {
     async fn send(&self, link: usize, commands: &mut [Command]) -> Result<Vec<Value>, SendError> {
         let len = commands.iter().map(|command| command.len).sum();
         let _room = self.take_room(len).await?;
+        let waits = self.replicas > 0 && commands.iter().any(|it| it.verb.changes());
+        let asks = commands.iter().any(is_ask);
         let mut pipeline = Pipeline::with_capacity(commands.len() + 1);
-        let mut places = Vec::with_capacity(commands.len());
         for command in commands.iter_mut() {
-            if command.redirection.as_ref().is_some_and(|it| it.is_ask) {
+            if is_ask(command) {
                 pipeline.cmd("ASKING");
             }
-            places.push(pipeline.len());
             pipeline.add_command(std::mem::take(&mut command.cmd));
         }
-        let waits = self.replicas > 0 && commands.iter().any(|it| it.verb.changes());
         if waits {
             let millis = (self.timeout / WAIT_PART).as_millis();
             let millis = u64::try_from(millis).unwrap_or(u64::MAX).max(1);
             pipeline.cmd("WAIT").arg(self.replicas).arg(millis);
         }
         let mut answers = self.links[link].send(&pipeline, pipeline.len()).await?;
-        let replicas = if waits { answers.pop() } else { None };
-        let mut place = 0;
-        answers.retain(|_| {
-            place += 1;
-            places.binary_search(&(place - 1)).is_ok()
-        });
-        let is_changed = |(command, answer): (&Command, &Value)| {
-            command.verb.changes() && !matches!(answer, Value::ServerError(_) | Value::Int(0))
-        };
-        let has_enough = match replicas {
-            Some(Value::Int(count)) => count >= i64::from(self.replicas),
-            Some(_) => false,
-            None => true,
-        };
-        if !has_enough && commands.iter().zip(&answers).any(is_changed) {
+        if waits && !self.has_enough_replicas(answers.pop(), commands, &answers) {
             return Err(SendError::Unknown);
         }
+        if asks {
+            let mut answered = answers.into_iter();
+            let of_command = |command: &Command| answered.nth(usize::from(is_ask(command)));
+            answers = commands.iter().filter_map(of_command).collect();
+        }
         if answers.iter().any(is_unfinished) {
-            let sent = pipeline.cmd_iter().enumerate();
-            let sent = sent.filter(|(place, _)| places.binary_search(place).is_ok());
-            for (command, (_, cmd)) in commands.iter_mut().zip(sent) {
-                command.cmd = cmd.clone();
+            let mut sent = pipeline.cmd_iter();
+            for command in commands.iter_mut() {
+                let cmd = sent.nth(usize::from(is_ask(command)));
+                command.cmd = cmd.cloned().unwrap_or_default();
             }
         }
         Ok(answers)
+    }
+
+    /// Whether the replicas have what the commands have changed, as WAIT was
+    /// answered.
+    fn has_enough_replicas(
+        &self,
+        waited: Option<Value>,
+        commands: &[Command],
+        answers: &[Value],
+    ) -> bool {
+        let is_enough = match waited {
+            Some(Value::Int(count)) => count >= i64::from(self.replicas),
+            _ => false,
+        };
+        let has_changed = |(command, answer): (&Command, &Value)| {
+            command.verb.changes() && !matches!(answer, Value::ServerError(_) | Value::Int(0))
+        };
+        is_enough || !commands.iter().zip(answers).any(has_changed)
     }
 
     async fn take_room(&self, len: usize) -> Result<SemaphorePermit<'_>, SendError> {
@@ -178,6 +186,10 @@ impl Node {
             _ => Err(SendError::Busy),
         }
     }
+}
+
+fn is_ask(command: &Command) -> bool {
+    command.redirection.as_ref().is_some_and(|it| it.is_ask)
 }
 
 /// Whether the command that was answered so may have to be sent again, or

@@ -2,6 +2,7 @@
 //! it neither sends nor waits.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
 
 use redis::{Arg, Cmd, Value as Answer};
 
@@ -28,7 +29,7 @@ pub(super) struct Command {
     pub(super) verb: Verb,
     pub(super) slot: u16,
     /// Where to send it, if not to the owner of its slot.
-    pub(super) redirection: Option<Redirection>,
+    pub(super) redirection: Option<Box<Redirection>>,
     pub(super) cmd: Cmd,
     /// Bytes that it may take until it is answered, both ways.
     pub(super) len: usize,
@@ -86,7 +87,7 @@ impl Round {
         prefix: &str,
     ) -> Self {
         let mut commands = Vec::new();
-        let mut read = HashSet::new();
+        let mut read = HashSet::<u64, BuildHasherDefault<HashOfHash>>::default();
         let mut key = prefix.as_bytes().to_vec();
         for request in requests {
             let changes = matches!(request, Request::Set { .. } | Request::Delete { .. });
@@ -104,6 +105,24 @@ impl Round {
             commands.push(Command::new(commands.len(), &request, &mut key));
         }
         Self::Commands(commands)
+    }
+}
+
+/// Hashes what is a hash already: by itself.
+#[derive(Default)]
+struct HashOfHash(u64);
+
+impl Hasher for HashOfHash {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("a u64 is written at once");
     }
 }
 
@@ -208,15 +227,13 @@ pub(super) fn settle(
     answers: Vec<Answer>,
     from: &NodeAddress,
 ) -> Result<Settled, StoreLost> {
-    let redirections: Vec<_> = answers
-        .iter()
-        .map(|answer| match answer {
-            Answer::ServerError(error) => Redirection::read(error, from),
-            _ => None,
-        })
-        .collect();
+    let redirection = |answer: &Answer| match answer {
+        Answer::ServerError(error) => Redirection::read(error, from),
+        _ => None,
+    };
     let mut settled = Settled::default();
-    if redirections.iter().all(Option::is_none) {
+    if !answers.iter().any(|answer| redirection(answer).is_some()) {
+        settled.outcomes.reserve_exact(commands.len());
         for (command, answer) in commands.iter().zip(answers) {
             let outcome = command.outcome(answer)?;
             settled.outcomes.push((command.index, outcome));
@@ -230,14 +247,14 @@ pub(super) fn settle(
         }
     }
     let mut redirected = HashMap::new();
-    let answered = commands.into_iter().zip(answers).zip(redirections);
-    for (place, ((command, answer), redirection)) in answered.enumerate() {
+    for (place, (command, answer)) in commands.into_iter().zip(answers).enumerate() {
+        let redirection = redirection(&answer);
         let key = command.key();
         let is_before_a_change = last_change.get(key).is_some_and(|change| *change > place);
         let is_after_one = redirected.contains_key(key) && command.verb == Verb::Get;
         match redirection {
             Some(redirection) if !is_before_a_change => {
-                redirected.insert(key.to_vec(), redirection);
+                redirected.insert(key.to_vec(), Box::new(redirection));
                 settled.again.push(command);
             }
             None if is_after_one => settled.again.push(command),

@@ -19,6 +19,7 @@ pub(super) struct Topology {
     pub(super) replicas: Vec<NodeAddress>,
     /// For each slot the index of its primary, or [`NOBODY`].
     owners: Box<[u16]>,
+    is_complete: bool,
 }
 
 const NOBODY: u16 = u16::MAX;
@@ -30,6 +31,7 @@ impl Topology {
             primaries: vec![node],
             replicas: Vec::new(),
             owners: vec![0; usize::from(SLOTS)].into(),
+            is_complete: true,
         }
     }
 
@@ -40,6 +42,7 @@ impl Topology {
             primaries: Vec::new(),
             replicas: Vec::new(),
             owners: vec![NOBODY; usize::from(SLOTS)].into(),
+            is_complete: false,
         };
         for range in items(answer)? {
             let [start, end, primary, replicas @ ..] = items(range)? else {
@@ -49,6 +52,7 @@ impl Topology {
             let replicas = replicas.iter().filter_map(|it| node(it, from));
             topology.add(slot(start)?..=slot(end)?, primary, replicas);
         }
+        topology.is_complete = !topology.owners.contains(&NOBODY);
         (!topology.primaries.is_empty()).then_some(topology)
     }
 
@@ -78,7 +82,7 @@ impl Topology {
 
     /// Whether every slot has an owner.
     pub(super) fn is_complete(&self) -> bool {
-        !self.owners.contains(&NOBODY)
+        self.is_complete
     }
 }
 
