@@ -225,6 +225,9 @@ fn start_nodes(count: usize, options: &[&str]) -> Vec<Node> {
         let start = || Node::start_in(&folder, &all);
         let starts: Vec<_> = (0..count).map(|_| scope.spawn(start)).collect();
         let nodes = starts.into_iter().map(|start| start.join());
-        nodes.map(|node| node.expect("the node starts")).collect()
+        let mut nodes: Vec<Node> = nodes.map(|node| node.expect("the node starts")).collect();
+        // For people who read a list of them.
+        nodes.sort_by_key(Node::port);
+        nodes
     })
 }
