@@ -66,6 +66,9 @@ impl Cluster {
         let port = self.nodes()[to].port().to_string();
         let head = ["MIGRATE", "127.0.0.1", &port, "", "0", MIGRATE_TIMEOUT_MS];
         let mut words: Vec<&[u8]> = head.map(str::as_bytes).to_vec();
+        if let Some(password) = source.password() {
+            words.extend([b"AUTH", password.as_bytes()]);
+        }
         words.push(b"KEYS");
         words.extend(keys);
         if reply.items().is_empty() {

@@ -37,7 +37,7 @@ pub struct Node {
     port: u16,
     second_port: u16,
     options: Vec<String>,
-    /// For our own connections; from the options.
+    /// From the options, for our own connections.
     password: Option<String>,
     process: Mutex<Process>,
 }
@@ -153,24 +153,25 @@ impl Node {
     /// [`Reply::Error`].
     pub fn command(&self, words: &[impl AsRef<[u8]>]) -> io::Result<Reply> {
         let mut connection = Connection::open(self.port)?;
-        if let Some(password) = &self.password {
+        if let Some(password) = self.password() {
             connection.ask(&["AUTH", password])?;
         }
         connection.ask(words)
     }
 
     /// As [`command`](Self::command), for what has to succeed.
+    #[track_caller]
     pub fn ask(&self, words: &[impl AsRef<[u8]>]) -> Reply {
-        let failed = |error: &dyn std::fmt::Display| -> ! {
-            let words = words.iter().map(|w| String::from_utf8_lossy(w.as_ref()));
-            let words = words.collect::<Vec<_>>().join(" ");
-            panic!("{} fails `{words}`: {error}", self.name())
+        let error = match self.command(words) {
+            Ok(Reply::Error(error)) => error,
+            Ok(reply) => return reply,
+            Err(error) => error.to_string(),
         };
-        match self.command(words) {
-            Ok(Reply::Error(error)) => failed(&error),
-            Ok(reply) => reply,
-            Err(error) => failed(&error),
-        }
+        let words = words
+            .iter()
+            .map(|word| String::from_utf8_lossy(word.as_ref()));
+        let words = words.collect::<Vec<_>>().join(" ");
+        panic!("{} fails `{words}`: {error}", self.name())
     }
 
     /// Kills the process, if it runs.
@@ -230,6 +231,11 @@ impl Node {
     /// What failures call it.
     pub(super) fn name(&self) -> String {
         format!("the node on port {}", self.port)
+    }
+
+    /// What `--requirepass` says.
+    pub(super) fn password(&self) -> Option<&str> {
+        self.password.as_deref()
     }
 
     pub(super) fn folder(&self) -> &Folder {
