@@ -10,6 +10,7 @@ mod adversaries;
 #[cfg(feature = "bench")]
 mod bench;
 mod client;
+mod cluster;
 mod commands;
 #[cfg(all(feature = "bench", feature = "conformance"))]
 mod compare;
