@@ -50,6 +50,7 @@ pub(crate) fn is_held() -> bool {
 }
 
 /// Has `allocate` make an entry of so many bytes, if entries may take memory.
+#[inline]
 pub(crate) fn make_entry<T>(len: usize, allocate: impl FnOnce() -> Option<T>) -> Option<T> {
     if IS_HELD.load(Ordering::Relaxed) {
         return allocate();

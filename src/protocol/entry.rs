@@ -78,6 +78,7 @@ impl Entry {
     }
 
     /// As [`new`](Self::new), but `None` when there is no memory.
+    #[inline]
     pub(super) fn try_new(key: &str, value: &str) -> Option<Self> {
         let len = Lengths::of(key, value).layout().size();
         reserve::make_entry(len, || Self::allocate(key, value))
@@ -247,6 +248,7 @@ impl Drop for Entry {
 
 /// Hashes a key as std's maps do, with one seed for the whole process: it is
 /// random, because keys come from strangers.
+#[inline]
 pub(super) fn hash(key: &str) -> u64 {
     static SEED: LazyLock<RandomState> = LazyLock::new(RandomState::new);
     let mut hasher = SEED.build_hasher();

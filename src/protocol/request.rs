@@ -82,6 +82,7 @@ impl Request {
 impl<K> Request<K> {
     /// Reads the payload of a request's frame (R1 to R9, F3), and returns the
     /// hash of its key with it; `make_key` keeps a key that is only looked up.
+    #[inline]
     pub(crate) fn parse_with(
         payload: &[u8],
         make_key: impl FnOnce(KeyRef<'_>) -> K,
@@ -178,6 +179,8 @@ impl Command {
         }
     }
 }
+
+#[inline]
 
 fn key_text(command: Command, member: Option<Member<'_>>) -> Result<Cow<'_, str>, BadRequest> {
     let member = member.ok_or(BadRequest::KeyMissing(command.name()))?;

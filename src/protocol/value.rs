@@ -84,6 +84,7 @@ impl Entry {
 
     /// Puts a key, which is not empty, and a value together. `None` when there
     /// is no memory.
+    #[inline]
     pub(super) fn try_with_json(key: &str, json: &Json<'_>) -> Option<Self> {
         Self::try_new(key, json.0)
     }
@@ -100,6 +101,7 @@ impl<'a> Json<'a> {
     }
 
     /// As [`new`](Self::new), for a text that is known to be JSON.
+    #[inline]
     pub(super) fn of_text(json: &'a str) -> Result<Self, TooDeep> {
         if nests_too_deep(json.as_bytes()) {
             return Err(TooDeep);
@@ -176,6 +178,7 @@ pub(crate) enum NotStored {
 pub struct TooDeep;
 
 /// Whether a valid JSON text nests deeper than [`VALUE_DEPTH_MAX`].
+#[inline]
 fn nests_too_deep(json: &[u8]) -> bool {
     // Each level needs an opening and a closing byte, so most values are
     // settled by their length.
