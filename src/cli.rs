@@ -69,7 +69,7 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Exi
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let top = TopLevel::from_args(&["speicher"], &args).map_err(|exit| match exit.status {
         Ok(()) => show(exit.output.trim_end()),
-        Err(()) => report_error(mistake(&exit.output, args.first().copied())),
+        Err(()) => report_error(mistake(&said(&exit.output, &args), args.first().copied())),
     })?;
     if top.version {
         return Err(show(concat!("speicher ", env!("CARGO_PKG_VERSION"))));
@@ -80,6 +80,19 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Exi
             commands("or")
         ))
     })
+}
+
+#[cfg(feature = "cluster")]
+fn said(output: &str, args: &[&str]) -> String {
+    match args.first() {
+        Some(&"serve") => store::without_addresses(output, args),
+        _ => output.to_owned(),
+    }
+}
+
+#[cfg(not(feature = "cluster"))]
+fn said(output: &str, _: &[&str]) -> String {
+    output.to_owned()
 }
 
 /// argh's words about a mistake, what was meant, and where to read on.

@@ -45,6 +45,24 @@ pub(super) fn parse_reset(text: &str) -> Result<ResetScope, String> {
     }
 }
 
+/// What is said about a wrong command line, without a password that may be in
+/// one of its words.
+pub(super) fn without_addresses(said: &str, args: &[&str]) -> String {
+    let after_store = args.windows(2).filter(|pair| pair[0] == "--store");
+    let values = after_store.map(|pair| pair[1]);
+    let others = args
+        .iter()
+        .copied()
+        .filter(|arg| arg.contains('@') || arg.contains("//"));
+    let addresses = values.chain(others).filter(|value| *value != "memory");
+    addresses.fold(said.to_owned(), |said, typed| {
+        let address = typed.parse::<RemoteAddress>();
+        let shown = address.map_or_else(|_| "...".to_owned(), |address| address.to_string());
+        said.replace(&format!("'{typed}'"), &format!("'{shown}'"))
+            .replace(&format!(": {typed}\n"), &format!(": {shown}\n"))
+    })
+}
+
 /// The address with its password. If that was typed, this process begins again
 /// without it: every user of the machine can read what a process was started
 /// with, and only its own user its environment.

@@ -181,7 +181,6 @@ impl Command {
 }
 
 #[inline]
-
 fn key_text(command: Command, member: Option<Member<'_>>) -> Result<Cow<'_, str>, BadRequest> {
     let member = member.ok_or(BadRequest::KeyMissing(command.name()))?;
     member.string().ok_or_else(|| {

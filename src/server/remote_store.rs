@@ -9,6 +9,7 @@
 
 mod address;
 mod cluster;
+mod command;
 mod config;
 mod errors;
 mod fetch;
@@ -21,9 +22,9 @@ mod topology;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
+use std::num::NonZero;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 pub use address::RemoteAddress;
@@ -33,26 +34,25 @@ use super::offload::{Offload, Offloaded};
 use crate::protocol::Reply;
 use crate::store::{Batch, Executor, StoreLost};
 use cluster::Cluster;
-use round::{LongValue, Outcome, Round};
+use command::{LongValue, Outcome, SHORT_VALUE_LEN, mean_value_len};
+use round::Round;
 
-/// The connections to each node that all clients' connections share.
-const LINKS: usize = 1;
+/// About what one round may read, in bytes: what others wait for meanwhile.
+const ROUND_READ_LEN: usize = 1 << 20;
 
 /// Access to the store. Clones are the same store, one for each connection.
 pub(super) struct RemoteStore {
     shared: Arc<Shared>,
-    /// Which connection to each node this one uses: always the same, so that
-    /// what it asks for is executed in its order.
-    link: usize,
     stage: Stage,
     /// What is known about the first requests of the batch.
     outcomes: VecDeque<Outcome>,
+    /// How long the values are that it will read, as the last round's were.
+    value_len: usize,
 }
 
 struct Shared {
     cluster: Arc<Cluster>,
     offload: Offload,
-    next_link: AtomicUsize,
 }
 
 /// What this connection's batch waits for.
@@ -69,9 +69,9 @@ impl Clone for RemoteStore {
     fn clone(&self) -> Self {
         Self {
             shared: Arc::clone(&self.shared),
-            link: self.shared.next_link.fetch_add(1, Ordering::Relaxed) % LINKS,
             stage: Stage::Idle,
             outcomes: VecDeque::new(),
+            value_len: SHORT_VALUE_LEN,
         }
     }
 }
@@ -82,13 +82,12 @@ impl RemoteStore {
     pub(super) async fn connect(config: &RemoteStoreConfig) -> io::Result<Self> {
         Ok(Self {
             shared: Arc::new(Shared {
-                cluster: Cluster::connect(config.clone(), LINKS).await?,
+                cluster: Cluster::connect(config.clone()).await?,
                 offload: Offload::start()?,
-                next_link: AtomicUsize::new(0),
             }),
-            link: 0,
             stage: Stage::Idle,
             outcomes: VecDeque::new(),
+            value_len: SHORT_VALUE_LEN,
         })
     }
 
@@ -98,23 +97,23 @@ impl RemoteStore {
             let batch = std::mem::take(batch);
             return Stage::Parsing(self.shared.offload.execute(batch, Batch::parse));
         }
-        let (cluster, link) = (Arc::clone(&self.shared.cluster), self.link);
-        match Round::plan(batch.requests(), &cluster.config.prefix) {
+        let cluster = Arc::clone(&self.shared.cluster);
+        let reads_max = NonZero::new(ROUND_READ_LEN / self.value_len.max(1));
+        let reads_max = reads_max.unwrap_or(NonZero::<usize>::MIN);
+        match Round::plan(batch.requests(), &cluster.config.prefix, reads_max) {
             Round::Commands(commands) => {
-                Stage::Executing(Box::pin(
-                    async move { cluster.execute(link, commands).await },
-                ))
+                Stage::Executing(Box::pin(async move { cluster.execute(commands).await }))
             }
             Round::Reset => Stage::Executing(Box::pin(async move {
-                let reply = cluster.reset(link).await?;
+                let reply = cluster.reset().await?;
                 Ok(vec![Outcome::Replied(reply)])
             })),
         }
     }
 
     fn fetch(&self, value: LongValue) -> Stage {
-        let (cluster, link) = (Arc::clone(&self.shared.cluster), self.link);
-        Stage::Fetching(Box::pin(async move { cluster.fetch(link, value).await }))
+        let cluster = Arc::clone(&self.shared.cluster);
+        Stage::Fetching(Box::pin(async move { cluster.fetch(value).await }))
     }
 
     /// Answers what is known, up to the first value that has to be fetched;
@@ -153,7 +152,9 @@ impl Executor for RemoteStore {
                     self.stage = Stage::Idle;
                 }
                 Stage::Executing(executing) => {
-                    self.outcomes = ready!(executing.as_mut().poll(cx))?.into();
+                    let outcomes = ready!(executing.as_mut().poll(cx))?;
+                    self.value_len = mean_value_len(&outcomes).unwrap_or(self.value_len);
+                    self.outcomes = outcomes.into();
                     self.stage = Stage::Idle;
                 }
                 Stage::Fetching(fetching) => {

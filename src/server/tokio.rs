@@ -233,7 +233,11 @@ impl<E: Executor> Connection<E> {
                     yield_now().await;
                     continue;
                 }
-                Ok(Driven::SocketNotReady | Driven::StoreNotReady) => {}
+                Ok(Driven::StoreNotReady) => {
+                    woken_or_after(DRAIN_INTERVAL).await;
+                    continue;
+                }
+                Ok(Driven::SocketNotReady) => {}
                 Err(end) => return end,
             }
             let unconfirmed = socket::unconfirmed_len(stream);
@@ -243,6 +247,18 @@ impl<E: Executor> Connection<E> {
             sleep(DRAIN_INTERVAL).await;
         }
     }
+}
+
+/// Waits until the task is woken for whatever it was driven to wait for, and at
+/// most so long.
+async fn woken_or_after(interval: Duration) {
+    let mut sleep = pin!(sleep(interval));
+    let mut is_first = true;
+    poll_fn(|cx| match std::mem::take(&mut is_first) {
+        true => sleep.as_mut().poll(cx),
+        false => Poll::Ready(()),
+    })
+    .await;
 }
 
 /// One connection's access to the permits for drives that take long. There are

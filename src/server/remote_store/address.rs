@@ -44,6 +44,10 @@ impl RemoteAddress {
         self
     }
 
+    pub(super) fn is_tls(&self) -> bool {
+        matches!(self.seeds[0].addr(), ConnectionAddr::TcpTls { .. })
+    }
+
     pub(super) fn kind(&self) -> Kind {
         self.kind
     }
@@ -57,14 +61,14 @@ impl RemoteAddress {
     /// What to connect to that node of the same store with.
     pub(super) fn connection_info(&self, node: &NodeAddress) -> ConnectionInfo {
         let NodeAddress { host, port } = node.clone();
-        let address = match self.seeds[0].addr() {
-            ConnectionAddr::TcpTls { .. } => ConnectionAddr::TcpTls {
+        let address = match self.is_tls() {
+            true => ConnectionAddr::TcpTls {
                 host,
                 port,
                 insecure: false,
                 tls_params: None,
             },
-            _ => ConnectionAddr::Tcp(host, port),
+            false => ConnectionAddr::Tcp(host, port),
         };
         self.seeds[0].clone().set_addr(address)
     }
@@ -89,11 +93,12 @@ impl FromStr for RemoteAddress {
                 ));
             }
         };
-        let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let (user, hosts) = match authority.rsplit_once('@') {
-            Some((user, hosts)) => (format!("{user}@"), hosts),
-            None => (String::new(), authority),
+        // What is before it may be a password with a slash that should not be there.
+        let (user, rest) = match rest.rsplit_once('@') {
+            Some((user, rest)) => (format!("{user}@"), rest),
+            None => (String::new(), rest),
         };
+        let (hosts, path) = rest.split_once('/').unwrap_or((rest, ""));
         if kind == Kind::Server && hosts.contains(',') {
             return Err("redis:// takes one HOST:PORT; for several, say redis-cluster://".into());
         }
@@ -104,31 +109,31 @@ impl FromStr for RemoteAddress {
         }
         let seeds = hosts
             .split(',')
-            .map(|host| connection_info(&format!("{scheme}://{user}{host}/{path}"), host))
-            .collect::<Result<_, _>>()?;
+            .map(|host| match host.is_empty() {
+                true => None,
+                false => connection_info(&format!("{scheme}://{user}{host}/{path}")),
+            })
+            .collect::<Option<_>>()
+            .ok_or(
+                "what follows :// has to be HOST:PORT, or USER:PASSWORD@HOST:PORT with any @, /, \
+                 :, ? and # in the user or the password written as %40, %2F, %3A, %3F and %23",
+            )?;
         Ok(Self { kind, seeds })
     }
 }
 
-fn connection_info(url: &str, host: &str) -> Result<ConnectionInfo, String> {
-    let wrong = || {
-        format!(
-            "can't read {host:?} as HOST:PORT, or what is around it; \
-             in a user or a password write @ as %40, / as %2F and : as %3A"
-        )
-    };
-    if host.is_empty() || url.contains(['#', '?']) {
-        return Err(wrong());
+fn connection_info(url: &str) -> Option<ConnectionInfo> {
+    if url.contains(['#', '?']) {
+        return None;
     }
-    let info = url.into_connection_info().map_err(|_| wrong())?;
+    let info = url.into_connection_info().ok()?;
     let settings = info
         .redis_settings()
         .clone()
         .set_protocol(ProtocolVersion::RESP3)
         .set_lib_name("speicher", env!("CARGO_PKG_VERSION"));
-    Ok(info
-        .set_redis_settings(settings)
-        .set_tcp_settings(TcpSettings::default().set_nodelay(true)))
+    let tcp = TcpSettings::default().set_nodelay(true);
+    Some(info.set_redis_settings(settings).set_tcp_settings(tcp))
 }
 
 impl NodeAddress {
@@ -172,10 +177,7 @@ impl fmt::Display for NodeAddress {
 impl fmt::Display for RemoteAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seeds: Vec<_> = self.seeds().map(|seed| seed.to_string()).collect();
-        let tls = match self.seeds[0].addr() {
-            ConnectionAddr::TcpTls { .. } => "s",
-            _ => "",
-        };
+        let tls = if self.is_tls() { "s" } else { "" };
         let cluster = match self.kind {
             Kind::Server => "",
             Kind::Cluster => "-cluster",
@@ -221,6 +223,12 @@ mod tests {
             "redis://:secret@h:one",
             "redis://:secret@h:1/?protocol=2",
             "redis://:secret@h:1/db",
+            "redis://:secret",
+            "redis://:sec/ret@h:1",
+            "redis://:secret/ret@h:1",
+            "redis://:se?secret@h",
+            "redis://:se#secret@h",
+            "redis-cluster://:secret/secret@h:1,i:2",
             "redis-cluster://:secret@h:1/1",
             "redis-cluster://:secret@h:1,",
         ] {

@@ -11,11 +11,13 @@ use redis::{AsyncConnectionConfig, Client, Cmd, RedisError, Value};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::super::log;
 use super::address::{Kind, NodeAddress};
+use super::command::{Command, Outcome};
 use super::config::RemoteStoreConfig;
 use super::errors::{remedy, slots_move, told, unowned};
 use super::node::Node;
-use super::round::{Command, Outcome, Settled};
+use super::round::Settled;
 use super::topology::Topology;
 use crate::store::StoreLost;
 
@@ -33,8 +35,6 @@ const REDIRECTION_PAUSE: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(super) struct Cluster {
     pub(super) config: RemoteStoreConfig,
-    /// Connections to each node.
-    links: usize,
     view: RwLock<Arc<View>>,
     /// All that are connected to: those of the view, and those that others have
     /// redirected to.
@@ -42,6 +42,9 @@ pub(super) struct Cluster {
     /// Told when the view may be out of date.
     changed: Arc<Notify>,
 }
+
+/// What goes to one node, in order.
+type Group = (Arc<Node>, Vec<Command>);
 
 /// Who has what, at one moment.
 #[derive(Debug)]
@@ -54,11 +57,10 @@ pub(super) struct View {
 impl Cluster {
     /// Finds the nodes and connects to them. Fails if there is no store at any
     /// of the addresses, or not of the kind that the configuration says.
-    pub(super) async fn connect(config: RemoteStoreConfig, links: usize) -> io::Result<Arc<Self>> {
+    pub(super) async fn connect(config: RemoteStoreConfig) -> io::Result<Arc<Self>> {
         let topology = first_topology(&config).await.map_err(io::Error::other)?;
         let cluster = Self {
             config,
-            links,
             view: RwLock::new(Arc::new(View {
                 topology: topology.clone(),
                 nodes: Vec::new(),
@@ -90,11 +92,7 @@ impl Cluster {
 
     /// Has the nodes execute the commands, each where its slot is. Returns what
     /// came of them in their order, or fails when nobody knows.
-    pub(super) async fn execute(
-        &self,
-        link: usize,
-        commands: Vec<Command>,
-    ) -> Result<Vec<Outcome>, StoreLost> {
+    pub(super) async fn execute(&self, commands: Vec<Command>) -> Result<Vec<Outcome>, StoreLost> {
         let begun = Instant::now();
         let mut pause = Duration::ZERO;
         let mut outcomes = Vec::new();
@@ -114,7 +112,7 @@ impl Cluster {
                 outcomes[command.index] = Some(Outcome::Replied(unowned()));
             }
             open = Vec::new();
-            for settled in exchange_all(link, groups).await {
+            for settled in exchange_all(groups).await {
                 let settled = settled?;
                 for (index, outcome) in settled.outcomes {
                     outcomes[index] = Some(outcome);
@@ -127,7 +125,7 @@ impl Cluster {
     }
 
     /// The commands for each node in their order, and those for none.
-    fn by_node(&self, commands: Vec<Command>) -> (Vec<(Arc<Node>, Vec<Command>)>, Vec<Command>) {
+    fn by_node(&self, commands: Vec<Command>) -> (Vec<Group>, Vec<Command>) {
         let view = self.view();
         if let [node] = &*view.nodes
             && commands.iter().all(|it| it.redirection.is_none())
@@ -135,7 +133,7 @@ impl Cluster {
         {
             return (vec![(Arc::clone(node), commands)], Vec::new());
         }
-        let mut groups: Vec<(Arc<Node>, Vec<Command>)> = Vec::new();
+        let mut groups: Vec<Group> = Vec::new();
         let mut without_node = Vec::new();
         for command in commands {
             let node = match &command.redirection {
@@ -205,6 +203,7 @@ impl Cluster {
         };
         self.nodes()
             .retain(|address, _| topology.primaries.contains(address));
+        log_changes(&self.view().topology, &topology);
         let view = Arc::new(View { topology, nodes });
         *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
     }
@@ -213,7 +212,7 @@ impl Cluster {
         match self.nodes().entry(address.clone()) {
             Entry::Occupied(node) => Ok(Arc::clone(node.get())),
             Entry::Vacant(vacant) => {
-                let node = Node::open(address.clone(), &self.config, self.links, &self.changed)?;
+                let node = Node::open(address.clone(), &self.config, &self.changed)?;
                 Ok(Arc::clone(vacant.insert(node)))
             }
         }
@@ -231,19 +230,29 @@ impl View {
     }
 }
 
-async fn exchange_all(
-    link: usize,
-    mut groups: Vec<(Arc<Node>, Vec<Command>)>,
-) -> Vec<Result<Settled, StoreLost>> {
+/// So that whoever has read that a node can't be reached reads how it went on.
+fn log_changes(before: &Topology, now: &Topology) {
+    for (these, others, what) in [
+        (before, now, "has no slots any more"),
+        (now, before, "has slots now"),
+    ] {
+        let missing = |node: &&NodeAddress| !others.primaries.contains(node);
+        for node in these.primaries.iter().filter(missing) {
+            log::line(format_args!("the store's node {node} {what}"));
+        }
+    }
+}
+
+async fn exchange_all(mut groups: Vec<Group>) -> Vec<Result<Settled, StoreLost>> {
     // Most batches are for one node.
     if groups.len() == 1
         && let Some((node, commands)) = groups.pop()
     {
-        return vec![node.exchange(link, commands).await];
+        return vec![node.exchange(commands).await];
     }
     let exchanges = groups
         .into_iter()
-        .map(async |(node, commands)| node.exchange(link, commands).await);
+        .map(async |(node, commands)| node.exchange(commands).await);
     join_all(exchanges).await
 }
 
@@ -286,7 +295,9 @@ async fn first_topology(config: &RemoteStoreConfig) -> Result<Topology, String> 
         .iter()
         .map(|(address, error)| format!("{address} ({})", told(error)))
         .collect();
-    let remedy = failures.last().map_or("", |(_, error)| remedy(error));
+    let remedy = failures
+        .last()
+        .map_or("", |(_, error)| remedy(error, config.address.is_tls()));
     Err(format!(
         "can't use the store at {}: {remedy}",
         told.join(", ")

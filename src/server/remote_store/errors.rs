@@ -25,11 +25,11 @@ impl SendError {
     pub(super) fn reply(self) -> Option<Reply> {
         let sentence = match self {
             Self::Unreachable => {
-                "The store's node for this key can't be reached, so nothing was done; \
+                "A node of the store that this needs can't be reached, so nothing was done; \
                  try again in a second."
             }
             Self::Busy => {
-                "The store's node for this key does not keep up, so nothing was done; \
+                "A node of the store that this needs does not keep up, so nothing was done; \
                  try again more slowly."
             }
             Self::Unknown => return None,
@@ -99,10 +99,10 @@ pub(super) fn slots_move() -> Reply {
     )
 }
 
-/// The reply to a request for an entry that no node has.
+/// The reply to a request for which no node is responsible.
 pub(super) fn unowned() -> Reply {
     Reply::Unavailable(
-        "The store's cluster has no node for this key at the moment; try again in a second."
+        "The store has no node for this at the moment, so nothing was done; try again in a second."
             .to_owned(),
     )
 }
@@ -133,18 +133,24 @@ fn shortened(words: &str) -> String {
     words.chars().take(WORDS_LEN_MAX).collect()
 }
 
-/// What helps against it, for people.
-pub(super) fn remedy(error: &RedisError) -> &'static str {
+/// What helps against it, for people; with TLS or without.
+pub(super) fn remedy(error: &RedisError, is_tls: bool) -> &'static str {
     let words = error.to_string();
     let is_refused = error.kind() == ErrorKind::AuthenticationFailed
         || ["WRONGPASS", "NOAUTH", "NOPERM"]
             .iter()
             .any(|code| words.contains(code));
-    match is_refused {
-        true => {
-            "check the user in --store and the password in SPEICHER_STORE_PASSWORD; the user needs \
-             the commands that docs/scaling.md lists"
-        }
-        false => "start it, or mend --store",
+    if is_refused {
+        "check the user in --store and the password in SPEICHER_STORE_PASSWORD; the user needs \
+         the commands that docs/scaling.md lists"
+    } else if words.contains("certificate") {
+        "put the certificate of the authority that signed its own into a file, and name that file \
+         in SSL_CERT_FILE; the host in --store has to be the one that its own is for"
+    } else if error.is_connection_refusal() {
+        "start it, or mend --store"
+    } else if is_tls {
+        "mend --store; where nothing speaks TLS, the address begins with redis, not rediss"
+    } else {
+        "mend --store; what speaks TLS has an address that begins with rediss"
     }
 }

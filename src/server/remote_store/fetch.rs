@@ -4,20 +4,20 @@ use redis::Value as Answer;
 use tokio::task::spawn_blocking;
 
 use super::cluster::Cluster;
+use super::command::{Command, LongValue, Outcome, value_reply};
 use super::errors::odd;
-use super::round::{Command, LongValue, Outcome, value_reply};
 use crate::protocol::Reply;
 use crate::store::StoreLost;
 
 impl Cluster {
     /// The reply to a GET of a long value. Asks for its length first, so that
     /// it finds room for it among what others wait for.
-    pub(super) async fn fetch(&self, link: usize, value: LongValue) -> Result<Reply, StoreLost> {
-        let len = match self.execute_one(link, value.measure()).await? {
+    pub(super) async fn fetch(&self, value: LongValue) -> Result<Reply, StoreLost> {
+        let len = match self.execute_one(value.measure()).await? {
             Outcome::Measured(len) => len,
             outcome => return Ok(reply(outcome)),
         };
-        match self.execute_one(link, value.fetch(len)).await? {
+        match self.execute_one(value.fetch(len)).await? {
             Outcome::Fetched(text) => {
                 let read = spawn_blocking(|| value_reply(Answer::BulkString(text)));
                 read.await.map_err(|_| StoreLost)
@@ -26,8 +26,8 @@ impl Cluster {
         }
     }
 
-    async fn execute_one(&self, link: usize, command: Command) -> Result<Outcome, StoreLost> {
-        let outcomes = self.execute(link, vec![command]).await?;
+    async fn execute_one(&self, command: Command) -> Result<Outcome, StoreLost> {
+        let outcomes = self.execute(vec![command]).await?;
         outcomes.into_iter().next().ok_or(StoreLost)
     }
 }

@@ -8,10 +8,11 @@ use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
 use super::address::NodeAddress;
+use super::command::{Command, Outcome, SHORT_VALUE_LEN};
 use super::config::RemoteStoreConfig;
 use super::errors::{SendError, is_out_of_date};
 use super::link::{Keeper, Link};
-use super::round::{Command, Outcome, SHORT_VALUE_LEN, Settled, settle};
+use super::round::{Settled, settle};
 use crate::store::StoreLost;
 
 /// Bytes that may be on their way to a node and back, counted before they are
@@ -21,6 +22,9 @@ const ROOM_LEN: usize = 64 << 20;
 /// What room is counted in, in bytes.
 const ROOM_UNIT: usize = 1 << 10;
 
+/// A command that takes more than this, in bytes, is long.
+const LONG_LEN: usize = 2 * SHORT_VALUE_LEN;
+
 /// WAIT ends before the node is given up for not answering.
 const WAIT_PART: u32 = 2;
 
@@ -28,7 +32,7 @@ const WAIT_PART: u32 = 2;
 #[derive(Debug)]
 pub(super) struct Node {
     pub(super) address: NodeAddress,
-    links: Vec<Link>,
+    links: Links,
     room: Semaphore,
     timeout: Duration,
     replicas: u32,
@@ -36,28 +40,47 @@ pub(super) struct Node {
     changed: Arc<Notify>,
 }
 
+/// The connections to a node. What goes over one of them is answered in order,
+/// so what takes long has others. A client's connection waits for one round
+/// before the next, so it can use them all and is answered in its order.
+#[derive(Debug)]
+struct Links {
+    quick: Link,
+    /// For rounds with a long value.
+    long: Link,
+    /// For changes that wait for replicas, if any do.
+    waiting: Option<Link>,
+}
+
+impl Links {
+    fn all(&self) -> impl Iterator<Item = &Link> {
+        [&self.quick, &self.long].into_iter().chain(&self.waiting)
+    }
+}
+
 impl Node {
     /// Begins to connect to it.
     pub(super) fn open(
         address: NodeAddress,
         config: &RemoteStoreConfig,
-        links: usize,
         changed: &Arc<Notify>,
     ) -> RedisResult<Arc<Self>> {
         let client = redis::Client::open(config.address.connection_info(&address))?;
-        let links = (0..links)
-            .map(|link| {
-                Link::open(Keeper {
-                    client: client.clone(),
-                    timeout: config.timeout,
-                    logs_as: (link == 0).then(|| address.to_string()),
-                    changed: Arc::clone(changed),
-                })
+        let open = |logs_as| {
+            Link::open(Keeper {
+                client: client.clone(),
+                timeout: config.timeout,
+                logs_as,
+                changed: Arc::clone(changed),
             })
-            .collect();
+        };
         Ok(Arc::new(Self {
+            links: Links {
+                quick: open(Some(address.to_string())),
+                long: open(None),
+                waiting: (config.replicas > 0).then(|| open(None)),
+            },
             address,
-            links,
             room: Semaphore::new(ROOM_LEN / ROOM_UNIT),
             timeout: config.timeout,
             replicas: config.replicas,
@@ -67,12 +90,12 @@ impl Node {
 
     /// Whether it can be reached, over every connection.
     pub(super) fn is_up(&self) -> bool {
-        self.links.iter().all(Link::is_up)
+        self.links.all().all(Link::is_up)
     }
 
     /// Waits until the first attempts to connect have come to an end.
     pub(super) async fn tried(&self) {
-        for link in &self.links {
+        for link in self.links.all() {
             link.tried().await;
         }
     }
@@ -81,18 +104,14 @@ impl Node {
     pub(super) async fn ask(&self, command: &Cmd) -> Result<Value, SendError> {
         let mut pipeline = Pipeline::with_capacity(1);
         pipeline.add_command(command.clone());
-        let mut answers = self.links[0].send(&pipeline, 1).await?;
+        let mut answers = self.links.quick.send(&pipeline, 1).await?;
         answers.pop().ok_or(SendError::Unknown)
     }
 
     /// Sends the commands together and sorts out the answers. Fails when nobody
     /// knows what was executed.
-    pub(super) async fn exchange(
-        &self,
-        link: usize,
-        mut commands: Vec<Command>,
-    ) -> Result<Settled, StoreLost> {
-        let sent = self.send(link, &mut commands).await;
+    pub(super) async fn exchange(&self, mut commands: Vec<Command>) -> Result<Settled, StoreLost> {
+        let sent = self.send(&mut commands).await;
         match sent {
             Ok(answers) => {
                 let is_out_of_date = |answer: &Value| match answer {
@@ -120,10 +139,10 @@ impl Node {
 
     /// The answers to the commands. Takes those out of `commands` while they
     /// are on their way, and puts them back if they are still needed.
-    async fn send(&self, link: usize, commands: &mut [Command]) -> Result<Vec<Value>, SendError> {
+    async fn send(&self, commands: &mut [Command]) -> Result<Vec<Value>, SendError> {
         let len = commands.iter().map(|command| command.len).sum();
         let _room = self.take_room(len).await?;
-        let waits = self.replicas > 0 && commands.iter().any(|it| it.verb.changes());
+        let waits = self.waits_for_replicas(commands);
         let asks = commands.iter().any(is_ask);
         let mut pipeline = Pipeline::with_capacity(commands.len() + 1);
         for command in commands.iter_mut() {
@@ -137,7 +156,10 @@ impl Node {
             let millis = u64::try_from(millis).unwrap_or(u64::MAX).max(1);
             pipeline.cmd("WAIT").arg(self.replicas).arg(millis);
         }
-        let mut answers = self.links[link].send(&pipeline, pipeline.len()).await?;
+        let mut answers = self
+            .link_for(commands)
+            .send(&pipeline, pipeline.len())
+            .await?;
         if waits && !self.has_enough_replicas(answers.pop(), commands, &answers) {
             return Err(SendError::Unknown);
         }
@@ -154,6 +176,20 @@ impl Node {
             }
         }
         Ok(answers)
+    }
+
+    fn link_for(&self, commands: &[Command]) -> &Link {
+        if commands.iter().any(|command| command.len > LONG_LEN) {
+            return &self.links.long;
+        }
+        match &self.links.waiting {
+            Some(waiting) if self.waits_for_replicas(commands) => waiting,
+            _ => &self.links.quick,
+        }
+    }
+
+    fn waits_for_replicas(&self, commands: &[Command]) -> bool {
+        self.replicas > 0 && commands.iter().any(|it| it.verb.changes())
     }
 
     /// Whether the replicas have what the commands have changed, as WAIT was

@@ -7,10 +7,10 @@ use futures_util::future::join_all;
 use redis::Value;
 
 use super::cluster::Cluster;
+use super::command::{Command, Outcome};
 use super::config::ResetScope;
 use super::errors::{SendError, odd, refused, unowned};
 use super::node::Node;
-use super::round::{Command, Outcome};
 use crate::protocol::Reply;
 use crate::store::StoreLost;
 
@@ -30,7 +30,7 @@ enum Stopped {
 
 impl Cluster {
     /// Removes every entry. Fails when some may be left.
-    pub(super) async fn reset(&self, link: usize) -> Result<Reply, StoreLost> {
+    pub(super) async fn reset(&self) -> Result<Reply, StoreLost> {
         // A node that is not known would keep its entries.
         self.refresh_if_cluster().await;
         let mut view = self.view();
@@ -39,7 +39,7 @@ impl Cluster {
         }
         let mut removed = false;
         for _ in 0..PASSES_MAX {
-            let parts = join_all(view.nodes.iter().map(|node| self.reset_node(link, node))).await;
+            let parts = join_all(view.nodes.iter().map(|node| self.reset_node(node))).await;
             for part in parts {
                 match part {
                     Ok(()) => removed = true,
@@ -58,14 +58,14 @@ impl Cluster {
         Err(StoreLost)
     }
 
-    async fn reset_node(&self, link: usize, node: &Arc<Node>) -> Result<(), Stopped> {
+    async fn reset_node(&self, node: &Arc<Node>) -> Result<(), Stopped> {
         match self.config.reset {
             ResetScope::Flush => flush(node).await,
-            ResetScope::Prefix => self.remove_keys(link, node).await,
+            ResetScope::Prefix => self.remove_keys(node).await,
         }
     }
 
-    async fn remove_keys(&self, link: usize, node: &Arc<Node>) -> Result<(), Stopped> {
+    async fn remove_keys(&self, node: &Arc<Node>) -> Result<(), Stopped> {
         let pattern = pattern(&self.config.prefix);
         let mut removed = false;
         let mut cursor = b"0".to_vec();
@@ -82,7 +82,7 @@ impl Cluster {
                 false => Stopped::Before(reply),
             })?;
             let commands: Vec<_> = keys.iter().enumerate().map(Command::delete).collect();
-            let outcomes = self.execute(link, commands).await;
+            let outcomes = self.execute(commands).await;
             for outcome in outcomes.map_err(|StoreLost| Stopped::Within)? {
                 match outcome {
                     Outcome::Replied(Reply::Done | Reply::NoKey) => removed = true,

@@ -3,73 +3,15 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::num::NonZero;
 
-use redis::{Arg, Cmd, Value as Answer};
+use redis::Value as Answer;
 
 use super::address::NodeAddress;
-use super::errors::{Redirection, odd, refused};
-use super::topology::slot_of;
-use crate::protocol::{BadRequest, KeyRef, NotStored, Reply, Request, Value};
+use super::command::{Command, Outcome, Verb};
+use super::errors::Redirection;
+use crate::protocol::{KeyRef, Request};
 use crate::store::StoreLost;
-
-/// How much of a value a GET asks for. A longer one is asked for again, alone.
-pub(super) const SHORT_VALUE_LEN: usize = 64 << 10;
-
-/// What a GET asks for is that much, from the first byte to this one.
-const SHORT_VALUE_LAST: usize = SHORT_VALUE_LEN - 1;
-
-/// What a command takes beside its key and value, about.
-const COMMAND_LEN: usize = 64;
-
-/// A request as its node takes it.
-#[derive(Debug)]
-pub(super) struct Command {
-    /// Its place in the round.
-    pub(super) index: usize,
-    pub(super) verb: Verb,
-    pub(super) slot: u16,
-    /// Where to send it, if not to the owner of its slot.
-    pub(super) redirection: Option<Box<Redirection>>,
-    pub(super) cmd: Cmd,
-    /// Bytes that it may take until it is answered, both ways.
-    pub(super) len: usize,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verb {
-    Set,
-    /// The value, if it is short.
-    Get,
-    /// Its length.
-    Measure,
-    /// The value, however long.
-    Fetch,
-    Delete,
-}
-
-impl Verb {
-    pub(super) fn changes(self) -> bool {
-        matches!(self, Self::Set | Self::Delete)
-    }
-}
-
-/// What is known of a request.
-#[derive(Debug)]
-pub(super) enum Outcome {
-    Replied(Reply),
-    /// A value is there, and is long.
-    Long(LongValue),
-    /// It has so many bytes.
-    Measured(usize),
-    /// Its text.
-    Fetched(Vec<u8>),
-}
-
-/// A value that has to be fetched alone.
-#[derive(Clone, Debug)]
-pub(super) struct LongValue {
-    key: Vec<u8>,
-}
 
 /// What a batch has next.
 #[derive(Debug)]
@@ -80,13 +22,16 @@ pub(super) enum Round {
 
 impl Round {
     /// Takes requests from the first on, as many as can go out together: up to
-    /// a reset, and up to a change of a key that an earlier one reads, because
-    /// that value may be long and has to be fetched before it is changed.
+    /// a reset, with as many reads as are allowed, and up to a change of a key
+    /// that an earlier one reads, because that value may be long and has to be
+    /// fetched before it is changed.
     pub(super) fn plan<'a>(
         requests: impl Iterator<Item = Request<KeyRef<'a>>>,
         prefix: &str,
+        reads_max: NonZero<usize>,
     ) -> Self {
         let mut commands = Vec::new();
+        let mut reads = 0;
         let mut read = HashSet::<u64, BuildHasherDefault<HashOfHash>>::default();
         let mut key = prefix.as_bytes().to_vec();
         for request in requests {
@@ -96,7 +41,9 @@ impl Round {
                 Request::Reset if commands.is_empty() => return Self::Reset,
                 Request::Reset => break,
                 _ if changes && read.contains(&hash) => break,
+                Request::Get { .. } if reads == reads_max.get() => break,
                 Request::Get { .. } => {
+                    reads += 1;
                     read.insert(hash);
                 }
                 Request::Set { .. } | Request::Delete { .. } => {}
@@ -123,87 +70,6 @@ impl Hasher for HashOfHash {
 
     fn write(&mut self, _: &[u8]) {
         unreachable!("a u64 is written at once");
-    }
-}
-
-impl Command {
-    /// The removal of a key that a node has named, prefix and all.
-    pub(super) fn delete((index, key): (usize, &Vec<u8>)) -> Self {
-        let mut cmd = Cmd::with_capacity(2, COMMAND_LEN + key.len());
-        cmd.arg("UNLINK").arg(&**key);
-        Self {
-            index,
-            verb: Verb::Delete,
-            slot: slot_of(key),
-            redirection: None,
-            len: COMMAND_LEN + key.len(),
-            cmd,
-        }
-    }
-
-    /// `key` holds the prefix, and then the key too.
-    fn new(index: usize, request: &Request<KeyRef<'_>>, key: &mut Vec<u8>) -> Self {
-        let (verb, cmd) = match request {
-            Request::Set { entry } => {
-                key.extend_from_slice(entry.key().as_bytes());
-                let len = COMMAND_LEN + key.len() + entry.value().len();
-                let mut cmd = Cmd::with_capacity(3, len);
-                cmd.arg("SET").arg(&**key).arg(entry.value());
-                (Verb::Set, cmd)
-            }
-            Request::Get { key: name } => {
-                key.extend_from_slice(name.as_str().as_bytes());
-                let mut cmd = Cmd::with_capacity(4, COMMAND_LEN + key.len());
-                cmd.arg("GETRANGE").arg(&**key).arg(0).arg(SHORT_VALUE_LAST);
-                (Verb::Get, cmd)
-            }
-            Request::Delete { key: name } => {
-                key.extend_from_slice(name.as_str().as_bytes());
-                return Self::delete((index, key));
-            }
-            Request::Reset => unreachable!("a reset is a round of its own"),
-        };
-        let value_len = match request {
-            Request::Set { entry } => entry.value().len(),
-            _ => SHORT_VALUE_LEN,
-        };
-        Self {
-            index,
-            verb,
-            slot: slot_of(key),
-            redirection: None,
-            len: COMMAND_LEN + key.len() + value_len,
-            cmd,
-        }
-    }
-
-    fn key(&self) -> &[u8] {
-        match self.cmd.args_iter().nth(1) {
-            Some(Arg::Simple(key)) => key,
-            _ => &[],
-        }
-    }
-
-    /// What the answer means. Fails if it makes no sense, and so does not say
-    /// whether a change was made.
-    fn outcome(&self, answer: Answer) -> Result<Outcome, StoreLost> {
-        let reply = match (self.verb, answer) {
-            (_, Answer::ServerError(error)) => refused(&error),
-            (Verb::Set, Answer::Okay) => Reply::Done,
-            (Verb::Delete, Answer::Int(0)) => Reply::NoKey,
-            (Verb::Delete, Answer::Int(_)) => Reply::Done,
-            (Verb::Set | Verb::Delete, _) => return Err(StoreLost),
-            (Verb::Get, Answer::BulkString(text)) if text.len() == SHORT_VALUE_LEN => {
-                let key = self.key().to_vec();
-                return Ok(Outcome::Long(LongValue { key }));
-            }
-            (Verb::Measure, Answer::Int(len)) => {
-                return Ok(Outcome::Measured(usize::try_from(len).unwrap_or_default()));
-            }
-            (Verb::Fetch, Answer::BulkString(text)) => return Ok(Outcome::Fetched(text)),
-            (Verb::Get | Verb::Measure | Verb::Fetch, answer) => value_reply(answer),
-        };
-        Ok(Outcome::Replied(reply))
     }
 }
 
@@ -271,47 +137,139 @@ pub(super) fn settle(
     Ok(settled)
 }
 
-impl LongValue {
-    /// Asks how long the value is.
-    pub(super) fn measure(&self) -> Command {
-        self.command(Verb::Measure, "STRLEN", 0)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::{Frame, Reply};
+    use crate::store::Batch;
+
+    const OTHER: &str = "MOVED 1 other:2";
+
+    /// `SET a`, `GET a`, `DEL a` or `RST`, and so on for other keys.
+    fn batch(requests: &str) -> Batch {
+        let mut batch = Batch::default();
+        for request in requests.split(", ") {
+            let (command, key) = request.split_once(' ').unwrap_or((request, ""));
+            let payload = match command {
+                "RST" => r#"{"command":"RST"}"#.to_owned(),
+                _ => format!(r#"{{"command":"{command}","key":"{key}","value":1}}"#),
+            };
+            batch.push_frame(Frame::Short(payload.as_bytes()));
+        }
+        batch
     }
 
-    /// Asks for all of it, which may be so long.
-    pub(super) fn fetch(&self, len: usize) -> Command {
-        self.command(Verb::Fetch, "GET", len)
-    }
-
-    fn command(&self, verb: Verb, name: &str, value_len: usize) -> Command {
-        let mut cmd = Cmd::with_capacity(2, COMMAND_LEN + self.key.len());
-        cmd.arg(name).arg(&*self.key);
-        Command {
-            index: 0,
-            verb,
-            slot: slot_of(&self.key),
-            redirection: None,
-            cmd,
-            len: COMMAND_LEN + self.key.len() + value_len,
+    fn planned(requests: &str, reads_max: usize) -> Vec<Command> {
+        let reads_max = NonZero::new(reads_max).expect("it is not 0");
+        match Round::plan(batch(requests).requests(), "p:", reads_max) {
+            Round::Commands(commands) => commands,
+            Round::Reset => panic!("{requests} begins with no reset"),
         }
     }
-}
 
-/// The reply to a GET that was answered so. No value is empty, so an empty
-/// string says that there is none.
-pub(super) fn value_reply(answer: Answer) -> Reply {
-    match answer {
-        Answer::Nil => Reply::NoValue,
-        Answer::BulkString(text) if text.is_empty() => Reply::NoValue,
-        Answer::BulkString(text) => match Value::read_stored(&text) {
-            Ok(value) => Reply::Value(value),
-            Err(NotStored::NoJson) => Reply::Unavailable(
-                "The store has something under this key that is no JSON, so somebody else has \
-                 written it; SET or DEL it."
-                    .to_owned(),
-            ),
-            Err(NotStored::NoMemory) => (&BadRequest::NoMemory).into(),
-        },
-        Answer::ServerError(error) => refused(&error),
-        _ => odd(),
+    #[test]
+    fn a_round_goes_up_to_what_has_to_wait_for_it() {
+        for (requests, reads_max, len) in [
+            ("SET a, GET a, GET b, SET c", 9, 4),
+            ("SET a, SET a, DEL a, GET a", 9, 4),
+            ("GET a, SET b, SET a, GET c", 9, 2),
+            ("GET a, DEL a", 9, 1),
+            ("GET a, GET b, RST, GET c", 9, 2),
+            ("GET a, SET b, GET c, GET d", 2, 3),
+            ("SET a, SET b, GET c, GET d", 1, 3),
+        ] {
+            assert_eq!(planned(requests, reads_max).len(), len, "{requests}");
+        }
+        let first = Round::plan(batch("RST, GET a").requests(), "p:", NonZero::<usize>::MIN);
+        assert!(matches!(first, Round::Reset));
+    }
+
+    #[test]
+    fn commands_have_their_places_and_the_prefix() {
+        for (index, command) in planned("SET a, GET a, DEL a1", 9).iter().enumerate() {
+            assert_eq!(command.index, index);
+            let key: &[u8] = if index < 2 { b"p:a" } else { b"p:a1" };
+            assert_eq!(command.key(), key);
+        }
+    }
+
+    /// What came of the requests when their node answered so: `+` done, `1` the
+    /// value, or an error. A status for each, or where it is sent again.
+    fn settled(requests: &str, answers: &[&str]) -> Vec<String> {
+        let from = NodeAddress {
+            host: "here".to_owned(),
+            port: 1,
+        };
+        let commands = planned(requests, usize::MAX);
+        assert_eq!(commands.len(), answers.len(), "{requests}");
+        let read = |answer: &&str| match *answer {
+            "+" => Answer::Okay,
+            "1" => Answer::BulkString(b"1".to_vec()),
+            error => redis::parse_redis_value(format!("-{error}\r\n").as_bytes())
+                .expect("an error is an answer"),
+        };
+        let answers = answers.iter().map(read).collect();
+        let settled = settle(commands, answers, &from).expect("all is known");
+        let mut all = vec![String::new(); settled.outcomes.len() + settled.again.len()];
+        for (index, outcome) in settled.outcomes {
+            let status = match outcome {
+                Outcome::Replied(Reply::Done) => "200",
+                Outcome::Replied(Reply::Value(_)) => "200 1",
+                Outcome::Replied(Reply::Unavailable(_)) => "503",
+                outcome => panic!("{outcome:?}"),
+            };
+            all[index] = status.to_owned();
+        }
+        for command in settled.again {
+            let redirection = command.redirection.expect("it is sent elsewhere");
+            all[command.index] = redirection.node.to_string();
+        }
+        all
+    }
+
+    #[test]
+    fn what_is_redirected_is_sent_again_and_other_keys_are_not() {
+        assert_eq!(
+            settled("SET a, GET b, GET c", &[OTHER, "1", "ASK 1 :3"]),
+            ["other:2", "200 1", "here:3"]
+        );
+    }
+
+    #[test]
+    fn a_read_after_what_was_redirected_is_done_again() {
+        assert_eq!(
+            settled("SET a, GET a, GET b", &[OTHER, "1", "1"]),
+            ["other:2", "other:2", "200 1"]
+        );
+    }
+
+    #[test]
+    fn what_was_redirected_before_a_change_that_was_made_is_refused() {
+        assert_eq!(
+            settled("SET a, SET a, GET a", &[OTHER, "+", "1"]),
+            ["503", "200", "200 1"]
+        );
+        assert_eq!(
+            settled("SET a, SET a, SET a", &[OTHER, "+", OTHER]),
+            ["503", "200", "other:2"]
+        );
+    }
+
+    #[test]
+    fn a_key_s_commands_go_together_to_where_the_last_was_sent() {
+        assert_eq!(
+            settled("SET a, SET a", &["ASK 1 other:3", OTHER]),
+            ["other:2", "other:2"]
+        );
+    }
+
+    #[test]
+    fn an_answer_that_leaves_open_whether_a_change_was_made_is_none() {
+        let from = NodeAddress {
+            host: "here".to_owned(),
+            port: 1,
+        };
+        let nonsense = vec![Answer::Int(7)];
+        assert!(settle(planned("SET a", 9), nonsense, &from).is_err());
     }
 }

@@ -1,0 +1,207 @@
+//! What a node is asked for a request, and what its answer means.
+
+use redis::{Arg, Cmd, Value as Answer};
+
+use super::errors::{Redirection, odd, refused};
+use super::topology::slot_of;
+use crate::protocol::{BadRequest, KeyRef, NotStored, Reply, Request, Value};
+use crate::store::StoreLost;
+
+/// How much of a value a GET asks for. A longer one is asked for again, alone.
+pub(super) const SHORT_VALUE_LEN: usize = 64 << 10;
+
+/// What a GET asks for is that much, from the first byte to this one.
+const SHORT_VALUE_LAST: usize = SHORT_VALUE_LEN - 1;
+
+/// What a command takes beside its key and value, about.
+const COMMAND_LEN: usize = 64;
+
+/// A request as its node takes it.
+#[derive(Debug)]
+pub(super) struct Command {
+    /// Its place in the round.
+    pub(super) index: usize,
+    pub(super) verb: Verb,
+    pub(super) slot: u16,
+    /// Where to send it, if not to the owner of its slot.
+    pub(super) redirection: Option<Box<Redirection>>,
+    pub(super) cmd: Cmd,
+    /// Bytes that it may take until it is answered, both ways.
+    pub(super) len: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verb {
+    Set,
+    /// The value, if it is short.
+    Get,
+    /// Its length.
+    Measure,
+    /// The value, however long.
+    Fetch,
+    Delete,
+}
+
+impl Verb {
+    pub(super) fn changes(self) -> bool {
+        matches!(self, Self::Set | Self::Delete)
+    }
+}
+
+/// What is known of a request.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    Replied(Reply),
+    /// A value is there, and is long.
+    Long(LongValue),
+    /// It has so many bytes.
+    Measured(usize),
+    /// Its text.
+    Fetched(Vec<u8>),
+}
+
+/// How long the values were that were read, in the mean; `None` if none was.
+pub(super) fn mean_value_len(outcomes: &[Outcome]) -> Option<usize> {
+    let len = |outcome: &Outcome| match outcome {
+        Outcome::Replied(Reply::Value(value)) => Some(value.as_bytes().len()),
+        Outcome::Replied(Reply::NoValue) => Some(0),
+        Outcome::Long(_) => Some(SHORT_VALUE_LEN),
+        _ => None,
+    };
+    let lens = outcomes.iter().filter_map(len);
+    let (count, sum) = lens.fold((0, 0), |(count, sum), len| (count + 1, sum + len));
+    sum.checked_div(count)
+}
+
+/// A value that has to be fetched alone.
+#[derive(Clone, Debug)]
+pub(super) struct LongValue {
+    key: Vec<u8>,
+}
+
+impl Command {
+    /// The removal of a key that a node has named, prefix and all.
+    pub(super) fn delete((index, key): (usize, &Vec<u8>)) -> Self {
+        let mut cmd = Cmd::with_capacity(2, COMMAND_LEN + key.len());
+        cmd.arg("UNLINK").arg(&**key);
+        Self {
+            index,
+            verb: Verb::Delete,
+            slot: slot_of(key),
+            redirection: None,
+            len: COMMAND_LEN + key.len(),
+            cmd,
+        }
+    }
+
+    /// `key` holds the prefix, and then the key too.
+    pub(super) fn new(index: usize, request: &Request<KeyRef<'_>>, key: &mut Vec<u8>) -> Self {
+        let (verb, cmd) = match request {
+            Request::Set { entry } => {
+                key.extend_from_slice(entry.key().as_bytes());
+                let len = COMMAND_LEN + key.len() + entry.value().len();
+                let mut cmd = Cmd::with_capacity(3, len);
+                cmd.arg("SET").arg(&**key).arg(entry.value());
+                (Verb::Set, cmd)
+            }
+            Request::Get { key: name } => {
+                key.extend_from_slice(name.as_str().as_bytes());
+                let mut cmd = Cmd::with_capacity(4, COMMAND_LEN + key.len());
+                cmd.arg("GETRANGE").arg(&**key).arg(0).arg(SHORT_VALUE_LAST);
+                (Verb::Get, cmd)
+            }
+            Request::Delete { key: name } => {
+                key.extend_from_slice(name.as_str().as_bytes());
+                return Self::delete((index, key));
+            }
+            Request::Reset => unreachable!("a reset is a round of its own"),
+        };
+        let value_len = match request {
+            Request::Set { entry } => entry.value().len(),
+            _ => SHORT_VALUE_LEN,
+        };
+        Self {
+            index,
+            verb,
+            slot: slot_of(key),
+            redirection: None,
+            len: COMMAND_LEN + key.len() + value_len,
+            cmd,
+        }
+    }
+
+    /// Its key, prefix and all.
+    pub(super) fn key(&self) -> &[u8] {
+        match self.cmd.args_iter().nth(1) {
+            Some(Arg::Simple(key)) => key,
+            _ => &[],
+        }
+    }
+
+    /// What the answer means. Fails if it makes no sense, and so does not say
+    /// whether a change was made.
+    pub(super) fn outcome(&self, answer: Answer) -> Result<Outcome, StoreLost> {
+        let reply = match (self.verb, answer) {
+            (_, Answer::ServerError(error)) => refused(&error),
+            (Verb::Set, Answer::Okay) => Reply::Done,
+            (Verb::Delete, Answer::Int(0)) => Reply::NoKey,
+            (Verb::Delete, Answer::Int(_)) => Reply::Done,
+            (Verb::Set | Verb::Delete, _) => return Err(StoreLost),
+            (Verb::Get, Answer::BulkString(text)) if text.len() == SHORT_VALUE_LEN => {
+                let key = self.key().to_vec();
+                return Ok(Outcome::Long(LongValue { key }));
+            }
+            (Verb::Measure, Answer::Int(len)) => {
+                return Ok(Outcome::Measured(usize::try_from(len).unwrap_or_default()));
+            }
+            (Verb::Fetch, Answer::BulkString(text)) => return Ok(Outcome::Fetched(text)),
+            (Verb::Get | Verb::Measure | Verb::Fetch, answer) => value_reply(answer),
+        };
+        Ok(Outcome::Replied(reply))
+    }
+}
+
+impl LongValue {
+    /// Asks how long the value is.
+    pub(super) fn measure(&self) -> Command {
+        self.command(Verb::Measure, "STRLEN", 0)
+    }
+
+    /// Asks for all of it, which may be so long.
+    pub(super) fn fetch(&self, len: usize) -> Command {
+        self.command(Verb::Fetch, "GET", len)
+    }
+
+    fn command(&self, verb: Verb, name: &str, value_len: usize) -> Command {
+        let mut cmd = Cmd::with_capacity(2, COMMAND_LEN + self.key.len());
+        cmd.arg(name).arg(&*self.key);
+        Command {
+            index: 0,
+            verb,
+            slot: slot_of(&self.key),
+            redirection: None,
+            cmd,
+            len: COMMAND_LEN + self.key.len() + value_len,
+        }
+    }
+}
+
+/// The reply to a GET that was answered so. No value is empty, so an empty
+/// string says that there is none.
+pub(super) fn value_reply(answer: Answer) -> Reply {
+    match answer {
+        Answer::Nil => Reply::NoValue,
+        Answer::BulkString(text) if text.is_empty() => Reply::NoValue,
+        Answer::BulkString(text) => match Value::read_stored(&text) {
+            Ok(value) => Reply::Value(value),
+            Err(NotStored::NoJson) => Reply::Unavailable(
+                "The store has something under this key that is no JSON, so somebody else has \
+                 written it; SET or DEL it."
+                    .to_owned(),
+            ),
+            Err(NotStored::NoMemory) => (&BadRequest::NoMemory).into(),
+        },
+        Answer::ServerError(error) => refused(&error),
+        _ => odd(),
+    }
+}
