@@ -1,4 +1,5 @@
-//! Claims about the clusters that tests start; see tests/cluster.
+//! Claims about the clusters that tests start, see tests/cluster, and about servers in front of
+//! them.
 
 use std::io::{Write, stderr};
 use std::sync::Once;
@@ -6,6 +7,13 @@ use std::sync::Once;
 use nodes::{Cluster, Node, Reply, slot_of};
 
 use crate::harness::*;
+
+#[cfg(feature = "cluster")]
+mod front;
+#[cfg(feature = "cluster")]
+mod kills;
+#[cfg(feature = "cluster")]
+mod load;
 
 // Beside the tests, a program uses it too, and each leaves something unused.
 #[allow(dead_code)]
