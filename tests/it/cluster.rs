@@ -14,6 +14,8 @@ mod front;
 mod kills;
 #[cfg(feature = "cluster")]
 mod load;
+#[cfg(feature = "cluster")]
+mod moves;
 
 // Beside the tests, a program uses it too, and each leaves something unused.
 #[allow(dead_code)]

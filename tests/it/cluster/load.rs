@@ -161,7 +161,7 @@ impl<'a> Client<'a> {
     fn value(&self) -> String {
         let lens = self.group.value_lens;
         let len = lens[self.count / self.keys.len() % lens.len()];
-        format!("{:0len$}", self.count)
+        format!("{} {}", self.count, "v".repeat(len))
     }
 
     fn make(&mut self, calls: Vec<(&'a str, Call)>) -> Vec<Answer> {
@@ -211,6 +211,6 @@ impl<'a> Client<'a> {
 
 /// A value's number, however long the value.
 fn shown(entry: &Option<String>) -> &str {
-    let value = entry.as_ref().map(|value| value.trim_start_matches('0'));
-    value.unwrap_or("nothing")
+    let number = entry.as_ref().and_then(|value| value.split(' ').next());
+    number.unwrap_or("nothing")
 }
