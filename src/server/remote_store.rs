@@ -11,6 +11,7 @@ mod address;
 mod cluster;
 mod command;
 mod config;
+mod discovery;
 mod errors;
 mod fetch;
 mod link;
@@ -31,7 +32,7 @@ pub use address::RemoteAddress;
 pub use config::{RemoteStoreConfig, ResetScope};
 
 use super::offload::{Offload, Offloaded};
-use crate::protocol::Reply;
+use crate::protocol::{Reply, Request};
 use crate::store::{Batch, Executor, StoreLost};
 use cluster::Cluster;
 use command::{LongValue, Outcome, SHORT_VALUE_LEN, mean_value_len};
@@ -101,9 +102,11 @@ impl RemoteStore {
         let reads_max = NonZero::new(ROUND_READ_LEN / self.value_len.max(1));
         let reads_max = reads_max.unwrap_or(NonZero::<usize>::MIN);
         match Round::plan(batch.requests(), &cluster.config.prefix, reads_max) {
-            Round::Commands(commands) => {
-                Stage::Executing(Box::pin(async move { cluster.execute(commands).await }))
-            }
+            Round::Commands { commands, repeats } => Stage::Executing(Box::pin(async move {
+                let mut outcomes = cluster.execute(commands).await?;
+                repeats.settle(&mut outcomes);
+                Ok(outcomes)
+            })),
             Round::Reset => Stage::Executing(Box::pin(async move {
                 let reply = cluster.reset().await?;
                 Ok(vec![Outcome::Replied(reply)])
@@ -111,8 +114,13 @@ impl RemoteStore {
         }
     }
 
-    fn fetch(&self, value: LongValue) -> Stage {
+    /// Begins to fetch the value that the next request asks for.
+    fn fetch(&self, batch: &Batch) -> Stage {
         let cluster = Arc::clone(&self.shared.cluster);
+        let Some(Request::Get { key }) = batch.requests().next() else {
+            unreachable!("only a read finds a long value");
+        };
+        let value = LongValue::new(&cluster.config.prefix, key.as_str());
         Stage::Fetching(Box::pin(async move { cluster.fetch(value).await }))
     }
 
@@ -143,7 +151,7 @@ impl Executor for RemoteStore {
                         return Poll::Ready(Ok(()));
                     }
                     self.stage = match self.outcomes.pop_front() {
-                        Some(Outcome::Long(value)) => self.fetch(value),
+                        Some(Outcome::Long) => self.fetch(batch),
                         _ => self.begin(batch),
                     };
                 }

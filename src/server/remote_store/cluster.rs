@@ -1,31 +1,25 @@
 //! All nodes of a store, and which of them has what.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::io;
+use std::collections::hash_map::{Entry, RandomState};
+use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use redis::{AsyncConnectionConfig, Client, Cmd, RedisError, Value};
+use redis::RedisError;
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::super::log;
-use super::address::{Kind, NodeAddress};
+use super::address::NodeAddress;
 use super::command::{Command, Outcome};
 use super::config::RemoteStoreConfig;
-use super::errors::{remedy, slots_move, told, unowned};
+use super::errors::{slots_move, unowned};
 use super::node::Node;
 use super::round::Settled;
 use super::topology::Topology;
 use crate::store::StoreLost;
-
-/// How long the owners of slots are believed if nothing speaks against it.
-const REFRESH_INTERVAL: Duration = Duration::from_secs(10);
-
-/// How often they are asked for while something is amiss, and at most.
-const REFRESH_INTERVAL_MIN: Duration = Duration::from_millis(100);
 
 /// Before commands are sent after a redirection, from the second on; doubled
 /// each time.
@@ -35,12 +29,14 @@ const REDIRECTION_PAUSE: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(super) struct Cluster {
     pub(super) config: RemoteStoreConfig,
+    /// Which of its nodes is asked who has what: another one for each server.
+    pub(super) first_asked: usize,
     view: RwLock<Arc<View>>,
     /// All that are connected to: those of the view, and those that others have
     /// redirected to.
     nodes: Mutex<HashMap<NodeAddress, Arc<Node>>>,
     /// Told when the view may be out of date.
-    changed: Arc<Notify>,
+    pub(super) changed: Arc<Notify>,
 }
 
 /// What goes to one node, in order.
@@ -55,12 +51,12 @@ pub(super) struct View {
 }
 
 impl Cluster {
-    /// Finds the nodes and connects to them. Fails if there is no store at any
-    /// of the addresses, or not of the kind that the configuration says.
-    pub(super) async fn connect(config: RemoteStoreConfig) -> io::Result<Arc<Self>> {
-        let topology = first_topology(&config).await.map_err(io::Error::other)?;
+    /// Begins to connect to its nodes.
+    pub(super) fn new(config: RemoteStoreConfig, topology: Topology) -> Self {
         let cluster = Self {
             config,
+            // Cut off or not, it is random.
+            first_asked: RandomState::new().hash_one(()) as usize,
             view: RwLock::new(Arc::new(View {
                 topology: topology.clone(),
                 nodes: Vec::new(),
@@ -69,25 +65,7 @@ impl Cluster {
             changed: Arc::default(),
         };
         cluster.adopt(topology);
-        join_all(cluster.view().nodes.iter().map(|node| node.tried())).await;
-        let cluster = Arc::new(cluster);
-        if cluster.config.address.kind() == Kind::Cluster {
-            let weak = Arc::downgrade(&cluster);
-            let changed = Arc::clone(&cluster.changed);
-            tokio::spawn(async move {
-                while let Some(cluster) = weak.upgrade() {
-                    cluster.refresh().await;
-                    let interval = match cluster.is_settled() {
-                        true => REFRESH_INTERVAL,
-                        false => REFRESH_INTERVAL_MIN,
-                    };
-                    drop(cluster);
-                    sleep(REFRESH_INTERVAL_MIN).await;
-                    let _ = timeout(interval - REFRESH_INTERVAL_MIN, changed.notified()).await;
-                }
-            });
-        }
-        Ok(cluster)
+        cluster
     }
 
     /// Has the nodes execute the commands, each where its slot is. Returns what
@@ -149,9 +127,6 @@ impl Cluster {
                 None => groups.push((node, vec![command])),
             }
         }
-        if !without_node.is_empty() {
-            self.changed.notify_one();
-        }
         (groups, without_node)
     }
 
@@ -161,41 +136,13 @@ impl Cluster {
     }
 
     /// Whether all is as it should be.
-    fn is_settled(&self) -> bool {
+    pub(super) fn is_settled(&self) -> bool {
         let view = self.view();
         view.topology.is_complete() && view.nodes.iter().all(|node| node.is_up())
     }
 
-    /// As [`refresh`](Self::refresh), where there is anything to ask.
-    pub(super) async fn refresh_if_cluster(&self) {
-        if self.config.address.kind() == Kind::Cluster {
-            self.refresh().await;
-        }
-    }
-
-    /// Asks who has what. If nobody answers, what was known is kept.
-    async fn refresh(&self) {
-        let view = self.view();
-        let (up, down): (Vec<_>, Vec<_>) = view.nodes.iter().partition(|node| node.is_up());
-        for node in up {
-            let answer = node.ask(&slots_command()).await.ok();
-            if let Some(topology) = answer.and_then(|it| Topology::read(&it, &node.address)) {
-                return self.adopt(topology);
-            }
-        }
-        let others = view.topology.replicas.iter().cloned();
-        let others = others.chain(self.config.address.seeds());
-        let down = down.into_iter().map(|node| node.address.clone());
-        for address in others.chain(down) {
-            let answer = ask_once(&self.config, &address).await.ok();
-            if let Some(topology) = answer.and_then(|it| Topology::read(&it, &address)) {
-                return self.adopt(topology);
-            }
-        }
-    }
-
     /// Believes it, and connects to its primaries and no others.
-    fn adopt(&self, topology: Topology) {
+    pub(super) fn adopt(&self, topology: Topology) {
         let nodes: Result<Vec<_>, _> = topology.primaries.iter().map(|it| self.node(it)).collect();
         let Ok(nodes) = nodes else {
             // An address that nobody can connect to.
@@ -259,67 +206,5 @@ async fn exchange_all(mut groups: Vec<Group>) -> Vec<Result<Settled, StoreLost>>
 async fn sleep_if(pause: Duration) {
     if !pause.is_zero() {
         sleep(pause).await;
-    }
-}
-
-fn slots_command() -> Cmd {
-    let mut command = redis::cmd("CLUSTER");
-    command.arg("SLOTS");
-    command
-}
-
-/// Asks a node that there is no connection to who has what.
-async fn ask_once(config: &RemoteStoreConfig, node: &NodeAddress) -> Result<Value, RedisError> {
-    let client = Client::open(config.address.connection_info(node))?;
-    let timeouts = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(config.timeout.min(Duration::from_secs(1))))
-        .set_response_timeout(Some(config.timeout));
-    client
-        .get_multiplexed_async_connection_with_config(&timeouts)
-        .await?
-        .send_packed_command(&slots_command())
-        .await
-}
-
-/// Asks the addresses that were configured, in their order. Fails with a
-/// sentence.
-async fn first_topology(config: &RemoteStoreConfig) -> Result<Topology, String> {
-    let mut failures = Vec::new();
-    for address in config.address.seeds() {
-        match ask_once(config, &address).await {
-            Ok(answer) => return read_first(config, &answer, &address),
-            Err(error) => failures.push((address, error)),
-        }
-    }
-    let told: Vec<_> = failures
-        .iter()
-        .map(|(address, error)| format!("{address} ({})", told(error)))
-        .collect();
-    let remedy = failures
-        .last()
-        .map_or("", |(_, error)| remedy(error, config.address.is_tls()));
-    Err(format!(
-        "can't use the store at {}: {remedy}",
-        told.join(", ")
-    ))
-}
-
-fn read_first(
-    config: &RemoteStoreConfig,
-    answer: &Value,
-    from: &NodeAddress,
-) -> Result<Topology, String> {
-    let is_cluster = matches!(answer, Value::Array(_));
-    match config.address.kind() {
-        Kind::Server if is_cluster => Err(format!(
-            "{from} is a node of a cluster; say --store redis-cluster://{from}"
-        )),
-        Kind::Server => Ok(Topology::of_one(from.clone())),
-        Kind::Cluster if !is_cluster => Err(format!(
-            "{from} is no node of a cluster; say --store redis://{from}"
-        )),
-        Kind::Cluster => Topology::read(answer, from).ok_or_else(|| {
-            format!("no node of the cluster at {from} has slots; assign them (CLUSTER ADDSLOTS)")
-        }),
     }
 }

@@ -52,8 +52,8 @@ impl Verb {
 #[derive(Debug)]
 pub(super) enum Outcome {
     Replied(Reply),
-    /// A value is there, and is long.
-    Long(LongValue),
+    /// A value is there, and is long: it has to be fetched.
+    Long,
     /// It has so many bytes.
     Measured(usize),
     /// Its text.
@@ -65,7 +65,7 @@ pub(super) fn mean_value_len(outcomes: &[Outcome]) -> Option<usize> {
     let len = |outcome: &Outcome| match outcome {
         Outcome::Replied(Reply::Value(value)) => Some(value.as_bytes().len()),
         Outcome::Replied(Reply::NoValue) => Some(0),
-        Outcome::Long(_) => Some(SHORT_VALUE_LEN),
+        Outcome::Long => Some(SHORT_VALUE_LEN),
         _ => None,
     };
     let lens = outcomes.iter().filter_map(len);
@@ -74,8 +74,9 @@ pub(super) fn mean_value_len(outcomes: &[Outcome]) -> Option<usize> {
 }
 
 /// A value that has to be fetched alone.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct LongValue {
+    /// With the prefix.
     key: Vec<u8>,
 }
 
@@ -148,8 +149,7 @@ impl Command {
             (Verb::Delete, Answer::Int(_)) => Reply::Done,
             (Verb::Set | Verb::Delete, _) => return Err(StoreLost),
             (Verb::Get, Answer::BulkString(text)) if text.len() == SHORT_VALUE_LEN => {
-                let key = self.key().to_vec();
-                return Ok(Outcome::Long(LongValue { key }));
+                return Ok(Outcome::Long);
             }
             (Verb::Measure, Answer::Int(len)) => {
                 return Ok(Outcome::Measured(usize::try_from(len).unwrap_or_default()));
@@ -162,6 +162,12 @@ impl Command {
 }
 
 impl LongValue {
+    pub(super) fn new(prefix: &str, key: &str) -> Self {
+        Self {
+            key: [prefix, key].concat().into_bytes(),
+        }
+    }
+
     /// Asks how long the value is.
     pub(super) fn measure(&self) -> Command {
         self.command(Verb::Measure, "STRLEN", 0)

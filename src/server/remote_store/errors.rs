@@ -66,7 +66,7 @@ impl Redirection {
 pub(super) fn is_out_of_date(error: &ServerError) -> bool {
     matches!(
         error.code(),
-        "MOVED" | "ASK" | "CLUSTERDOWN" | "READONLY" | "MASTERDOWN"
+        "MOVED" | "CLUSTERDOWN" | "READONLY" | "MASTERDOWN"
     )
 }
 

@@ -36,6 +36,6 @@ impl Cluster {
 fn reply(outcome: Outcome) -> Reply {
     match outcome {
         Outcome::Replied(reply) => reply,
-        Outcome::Long(_) | Outcome::Measured(_) | Outcome::Fetched(_) => odd(),
+        Outcome::Long | Outcome::Measured(_) | Outcome::Fetched(_) => odd(),
     }
 }

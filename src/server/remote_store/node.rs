@@ -124,7 +124,6 @@ impl Node {
                 settle(commands, answers, &self.address)
             }
             Err(error) => {
-                self.changed.notify_one();
                 let refuse = |command: Command| {
                     let reply = error.reply().ok_or(StoreLost)?;
                     Ok((command.index, Outcome::Replied(reply)))

@@ -1,7 +1,7 @@
 //! Requests of one batch that go out together, and what becomes of them. Pure:
 //! it neither sends nor waits.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::num::NonZero;
 
@@ -16,8 +16,35 @@ use crate::store::StoreLost;
 /// What a batch has next.
 #[derive(Debug)]
 pub(super) enum Round {
-    Commands(Vec<Command>),
+    Commands {
+        commands: Vec<Command>,
+        repeats: Repeats,
+    },
     Reset,
+}
+
+/// Reads of a key that the same round reads before.
+#[derive(Debug, Default)]
+pub(super) struct Repeats(Vec<Repeat>);
+
+#[derive(Debug)]
+struct Repeat {
+    /// The places in the round.
+    before: usize,
+    read: usize,
+}
+
+impl Repeats {
+    /// Has a value fetched if that before it will be: it would be older.
+    pub(super) fn settle(&self, outcomes: &mut [Outcome]) {
+        for Repeat { before, read } in &self.0 {
+            if matches!(outcomes.get(*before), Some(Outcome::Long))
+                && let Some(outcome) = outcomes.get_mut(*read)
+            {
+                *outcome = Outcome::Long;
+            }
+        }
+    }
 }
 
 impl Round {
@@ -32,7 +59,9 @@ impl Round {
     ) -> Self {
         let mut commands = Vec::new();
         let mut reads = 0;
-        let mut read = HashSet::<u64, BuildHasherDefault<HashOfHash>>::default();
+        // By the hashes of the keys: two of one hash are taken for one key.
+        let mut last_reads = HashMap::<u64, usize, BuildHasherDefault<HashOfHash>>::default();
+        let mut repeats = Repeats::default();
         let mut key = prefix.as_bytes().to_vec();
         for request in requests {
             let changes = matches!(request, Request::Set { .. } | Request::Delete { .. });
@@ -40,18 +69,21 @@ impl Round {
             match request {
                 Request::Reset if commands.is_empty() => return Self::Reset,
                 Request::Reset => break,
-                _ if changes && read.contains(&hash) => break,
+                _ if changes && last_reads.contains_key(&hash) => break,
                 Request::Get { .. } if reads == reads_max.get() => break,
                 Request::Get { .. } => {
                     reads += 1;
-                    read.insert(hash);
+                    let read = commands.len();
+                    if let Some(before) = last_reads.insert(hash, read) {
+                        repeats.0.push(Repeat { before, read });
+                    }
                 }
                 Request::Set { .. } | Request::Delete { .. } => {}
             }
             key.truncate(prefix.len());
             commands.push(Command::new(commands.len(), &request, &mut key));
         }
-        Self::Commands(commands)
+        Self::Commands { commands, repeats }
     }
 }
 
@@ -162,7 +194,7 @@ mod tests {
     fn planned(requests: &str, reads_max: usize) -> Vec<Command> {
         let reads_max = NonZero::new(reads_max).expect("it is not 0");
         match Round::plan(batch(requests).requests(), "p:", reads_max) {
-            Round::Commands(commands) => commands,
+            Round::Commands { commands, .. } => commands,
             Round::Reset => panic!("{requests} begins with no reset"),
         }
     }
@@ -182,6 +214,23 @@ mod tests {
         }
         let first = Round::plan(batch("RST, GET a").requests(), "p:", NonZero::<usize>::MIN);
         assert!(matches!(first, Round::Reset));
+    }
+
+    #[test]
+    fn a_value_is_fetched_if_it_was_read_before_and_is_to_be_fetched() {
+        let batch = batch("GET a, GET b, GET a, SET c, GET a, GET b");
+        let round = Round::plan(batch.requests(), "p:", NonZero::<usize>::MAX);
+        let Round::Commands { repeats, .. } = round else {
+            panic!("it begins with no reset");
+        };
+        let mut outcomes: Vec<_> = (0..6).map(|_| Outcome::Replied(Reply::Done)).collect();
+        outcomes[2] = Outcome::Long;
+        repeats.settle(&mut outcomes);
+        let long: Vec<_> = outcomes
+            .iter()
+            .map(|it| matches!(it, Outcome::Long))
+            .collect();
+        assert_eq!(long, [false, false, true, false, true, false]);
     }
 
     #[test]
