@@ -11,6 +11,8 @@ use crate::harness::*;
 #[cfg(feature = "cluster")]
 mod front;
 #[cfg(feature = "cluster")]
+mod histories;
+#[cfg(feature = "cluster")]
 mod kills;
 #[cfg(feature = "cluster")]
 mod load;
