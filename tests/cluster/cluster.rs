@@ -6,7 +6,7 @@ use std::thread;
 
 use super::folder::Folder;
 use super::moves::Move;
-use super::standing::{SLOTS, Standing, asked, check, shards};
+use super::standing::{SLOTS, Standing, asked, check, epochs, shards};
 use super::{Node, poll};
 
 /// After how long without an answer a node counts as failed. A replica takes over one or two
@@ -158,6 +158,7 @@ impl Cluster {
     /// Fails with what is not as it should be. `whole` is whether each slot needs a primary.
     fn check(&self, whole: bool) -> Result<(), String> {
         let mut agreed = None;
+        let mut agreed_epochs = None;
         let mut replicas = Vec::new();
         for node in self.answering() {
             let standing = Standing::of(node)?;
@@ -167,6 +168,14 @@ impl Cluster {
             if *agreed != shards {
                 let name = node.name();
                 return Err(format!("{name} says {shards:?}, another says {agreed:?}"));
+            }
+            let epochs = epochs(node)?;
+            let agreed_epochs = agreed_epochs.get_or_insert_with(|| epochs.clone());
+            if *agreed_epochs != epochs {
+                let name = node.name();
+                return Err(format!(
+                    "{name} says {epochs:?}, another says {agreed_epochs:?}"
+                ));
             }
             if standing.primary.is_some() {
                 replicas.push(node.port());

@@ -1,5 +1,6 @@
 //! What a node says of itself and of its cluster.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use super::Node;
@@ -78,6 +79,17 @@ fn shard(reply: &Reply) -> Shard {
         primary,
         replicas,
     }
+}
+
+/// The epochs of all primaries, as the node has heard. Before others have heard of a new one, they
+/// may take the same, and one of the two loses the slots that it has just got.
+pub fn epochs(node: &Node) -> Result<BTreeMap<String, String>, String> {
+    let reply = asked(node, &["CLUSTER", "NODES"])?;
+    let lines = reply.text().lines().map(|line| line.split(' ').collect());
+    let primaries = lines.filter(|fields: &Vec<_>| fields.len() >= 8 && fields[3] == "-");
+    Ok(primaries
+        .map(|fields| (fields[0].into(), fields[6].into()))
+        .collect())
 }
 
 /// Fails unless the cluster works as far as the node knows, and a replica has its primary's entries.

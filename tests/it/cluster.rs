@@ -8,8 +8,12 @@ use nodes::{Cluster, Node, Reply, slot_of};
 
 use crate::harness::*;
 
+#[cfg(all(feature = "cluster", feature = "conformance"))]
+mod conformance;
 #[cfg(feature = "cluster")]
 mod front;
+#[cfg(feature = "cluster")]
+mod histories;
 #[cfg(feature = "cluster")]
 mod kills;
 #[cfg(feature = "cluster")]

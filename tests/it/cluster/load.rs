@@ -92,8 +92,8 @@ pub fn during(address: SocketAddr, groups: &[Group], happening: impl FnOnce()) {
     });
 }
 
-/// So that clients end also when what they wait for panics.
-struct SetWhenDropped<'a>(&'a AtomicBool);
+/// So that threads end also when what they wait for panics.
+pub struct SetWhenDropped<'a>(pub &'a AtomicBool);
 
 impl Drop for SetWhenDropped<'_> {
     fn drop(&mut self) {
