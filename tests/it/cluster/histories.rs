@@ -191,7 +191,6 @@ fn number_of(value: &str) -> u32 {
 
 /// Values that take one command to read and those that take several.
 #[test]
-#[ignore = "until values of 64 KiB and more are read in their turn"]
 fn a_pipeline_never_reads_an_older_value_after_a_newer() {
     const PIPELINES: usize = 10;
     /// More than a node executes at once.
