@@ -24,11 +24,11 @@ mod moves;
 // Beside the tests, a program uses it too, and each leaves something unused.
 #[allow(dead_code)]
 #[path = "../cluster/nodes.rs"]
-mod nodes;
+pub mod nodes;
 
 /// Whether there is a server program, without which a test with a cluster is skipped. Says so
 /// once for all of them.
-fn can_start() -> bool {
+pub fn can_start() -> bool {
     static SAID: Once = Once::new();
 
     let has_program = nodes::program().is_some();

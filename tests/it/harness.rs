@@ -219,6 +219,18 @@ impl Peer {
         serde_json::from_slice(&self.payload()).expect("a reply is JSON")
     }
 
+    /// The next reply, or `None` if the server closes the connection instead.
+    #[cfg(feature = "cluster")]
+    pub fn try_reply(&mut self) -> Option<Value> {
+        match read_frame(&mut self.0, frame::FRAME_LEN_MAX) {
+            Ok(payload) => Some(serde_json::from_slice(&payload?).expect("a reply is JSON")),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+                None
+            }
+        }
+    }
+
     pub fn payload(&mut self) -> Vec<u8> {
         read_frame(&mut self.0, frame::FRAME_LEN_MAX)
             .expect("a whole frame")

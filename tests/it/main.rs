@@ -28,6 +28,8 @@ mod limits;
 mod parsers;
 mod project;
 mod properties;
+#[cfg(feature = "cluster")]
+mod remote_store;
 mod replies;
 mod requests;
 mod service;

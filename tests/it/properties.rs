@@ -77,7 +77,7 @@ fn payload_of(request: &Request) -> Vec<u8> {
 }
 
 /// Frames of requests, and of payloads that are none.
-fn frames() -> impl Strategy<Value = Vec<Vec<u8>>> {
+pub fn frames() -> impl Strategy<Value = Vec<Vec<u8>>> {
     let payload = prop_oneof![
         8 => request().prop_map(|request| payload_of(&request)),
         1 => vec(any::<u8>(), 0..40),

@@ -1,0 +1,208 @@
+//! R4, S1: what keys are called in the store, and whose they are.
+
+use super::*;
+use crate::cluster::can_start;
+
+/// What other users of the same server have, among them what a prefix would
+/// match if it were read as a pattern.
+const FOREIGN: [&str; 9] = [
+    "speicher",
+    "Speicher:k",
+    "speicherX",
+    "aXbY\\k",
+    "axxxbb?\\k",
+    "a",
+    "b-x",
+    "other:k",
+    "{t}other",
+];
+
+const PREFIXES: [&str; 8] = [
+    "speicher:",
+    "a*[b]?\\",
+    "*",
+    "?",
+    "[^b]-",
+    "{t}:",
+    "ü \"' \\x00\n",
+    "speicher:speicher:",
+];
+
+/// The key in a request.
+fn quoted(key: &str) -> String {
+    let text = serde_json::to_string(key).expect("a string");
+    text[1..text.len() - 1].to_owned()
+}
+
+#[test]
+fn the_prefix_is_what_keys_begin_with_and_all_that_a_reset_removes() {
+    if !can_start() {
+        return;
+    }
+    let node = Node::start(&[]);
+    for key in FOREIGN {
+        node.ask(&["SET", key, "theirs"]);
+    }
+    for prefix in PREFIXES {
+        let server = serve(&url(&node), &["--store-prefix", prefix]);
+        let mut peer = server.connect();
+        for key in ["k", "*", "speicher:k"] {
+            assert_eq!(peer.set(key, "1"), 200);
+            let stored = node.ask(&["GET", &format!("{prefix}{key}")]);
+            assert_eq!(stored.text(), "1", "{prefix:?}");
+        }
+        assert_eq!(peer.status(RST), 200);
+        for key in FOREIGN {
+            let kept = node.ask(&["GET", key]);
+            assert_eq!(kept.text(), "theirs", "{key:?} beside {prefix:?}");
+        }
+        let all = node.ask(&["DBSIZE"]);
+        assert_eq!(all.integer(), FOREIGN.len() as i64, "{prefix:?}");
+    }
+}
+
+#[test]
+fn the_prefix_is_speicher_and_a_colon_unless_something_else_is_said() {
+    if !can_start() {
+        return;
+    }
+    let node = Node::start(&[]);
+    let server = serve(&url(&node), &[]);
+    assert_eq!(server.connect().set("k", "1"), 200);
+    assert_eq!(node.ask(&["GET", "speicher:k"]).text(), "1");
+}
+
+#[test]
+fn servers_with_different_prefixes_do_not_see_each_other_s_entries() {
+    if !can_start() {
+        return;
+    }
+    let node = Node::start(&[]);
+    let servers = ["one:", "two:"].map(|it| serve(&url(&node), &["--store-prefix", it]));
+    let [mut one, mut two] = servers.each_ref().map(Process::connect);
+    assert_eq!(one.set("k", "1"), 200);
+    assert_eq!(two.status(get("k")), 404);
+    assert_eq!(two.set("k", "2"), 200);
+    assert_eq!(one.status(RST), 200);
+    assert_eq!(one.status(get("k")), 404);
+    assert_eq!(two.ask(get("k"))["value"], 2);
+}
+
+#[test]
+fn without_a_prefix_keys_are_as_they_came_and_a_reset_removes_all() {
+    if !can_start() {
+        return;
+    }
+    let node = Node::start(&[]);
+    node.ask(&["SET", "theirs", "1"]);
+    let server = serve(&url(&node), &["--store-prefix", ""]);
+    let mut peer = server.connect();
+    assert_eq!(peer.ask(get("theirs"))["value"], 1);
+    assert_eq!(peer.set("k", "2"), 200);
+    assert_eq!(node.ask(&["GET", "k"]).text(), "2");
+    assert_eq!(peer.status(RST), 200);
+    assert_eq!(node.ask(&["DBSIZE"]).integer(), 0);
+}
+
+#[test]
+fn a_flush_removes_what_others_have_too() {
+    if !can_start() {
+        return;
+    }
+    let node = Node::start(&[]);
+    node.ask(&["SET", "theirs", "1"]);
+    let server = serve(&url(&node), &["--store-reset", "flush"]);
+    let mut peer = server.connect();
+    assert_eq!(peer.set("k", "1"), 200);
+    assert_eq!(peer.status(RST), 200);
+    assert_eq!(node.ask(&["DBSIZE"]).integer(), 0);
+    assert_eq!(peer.status(get("k")), 404);
+}
+
+/// More than a node names at once.
+#[test]
+fn a_reset_removes_thousands_of_entries() {
+    if !can_start() {
+        return;
+    }
+    let node = Node::start(&[]);
+    let server = serve(&url(&node), &[]);
+    let mut peer = server.connect();
+    for _ in 0..2 {
+        let frames = (0..5_000).flat_map(|key| framed(set(&key.to_string(), "1")));
+        peer.send(&frames.collect::<Vec<u8>>());
+        for _ in 0..5_000 {
+            assert_eq!(status_of(&peer.reply()), 200);
+        }
+        assert_eq!(node.ask(&["DBSIZE"]).integer(), 5_000);
+        assert_eq!(peer.status(RST), 200);
+        assert_eq!(node.ask(&["DBSIZE"]).integer(), 0);
+    }
+}
+
+/// R4
+#[test]
+fn any_text_is_a_key_and_no_two_are_one() {
+    if !can_start() {
+        return;
+    }
+    let node = Node::start(&[]);
+    let server = serve(&url(&node), &[]);
+    let mut peer = server.connect();
+    let long = "k".repeat(70_000);
+    let very_long = "k".repeat(1_000_000);
+    let keys = [
+        " ",
+        "\0",
+        "\0\0",
+        "{",
+        "}",
+        "{}",
+        "{a}",
+        "a{",
+        "{a}{b}",
+        "}{",
+        "{{a}}",
+        "\r\n",
+        "$1\r\n1\r\n",
+        "\"",
+        "\\",
+        "\u{feff}",
+        "ä",
+        "a\u{308}",
+        "😀",
+        "*",
+        &long,
+        &very_long,
+    ];
+    for (number, key) in keys.iter().enumerate() {
+        assert_eq!(
+            peer.set(&quoted(key), &number.to_string()),
+            200,
+            "{key:.20?}"
+        );
+    }
+    assert_eq!(node.ask(&["DBSIZE"]).integer(), keys.len() as i64);
+    for (number, key) in keys.iter().enumerate() {
+        assert_eq!(peer.ask(get(&quoted(key)))["value"], number, "{key:.20?}");
+        let stored = node.ask(&["GET", &format!("speicher:{key}")]);
+        assert_eq!(stored.text(), number.to_string(), "{key:.20?}");
+    }
+    assert_eq!(peer.status(del(&quoted("\0"))), 200);
+    assert_eq!(peer.status(get(&quoted("\0"))), 404);
+    assert_eq!(peer.status(RST), 200);
+    assert_eq!(node.ask(&["DBSIZE"]).integer(), 0);
+}
+
+#[test]
+fn the_number_behind_the_address_is_that_of_the_database() {
+    if !can_start() {
+        return;
+    }
+    let node = Node::start(&[]);
+    let server = serve(&format!("{}/3", url(&node)), &[]);
+    assert_eq!(server.connect().set("k", "1"), 200);
+    assert_eq!(node.ask(&["DBSIZE"]).integer(), 0);
+    let keyspace = node.ask(&["INFO", "keyspace"]);
+    assert!(keyspace.text().contains("db3:keys=1,"), "{keyspace:?}");
+}

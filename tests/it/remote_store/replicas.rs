@@ -1,0 +1,145 @@
+//! A6, S1: changes that replicas have to have.
+
+use super::scripted::{ScriptedNode, line};
+use super::*;
+use crate::cluster::can_start;
+
+/// A node that always says that this many replicas have it all.
+fn node_with_replicas(count: usize) -> ScriptedNode {
+    let node = ScriptedNode::start();
+    node.script(move |words| match words[0] {
+        "WAIT" => line(&format!(":{count}")),
+        _ => None,
+    });
+    node
+}
+
+#[test]
+fn only_changes_wait_for_replicas() {
+    let node = node_with_replicas(2);
+    let server = serve(&node.url(), &["--store-replicas", "2"]);
+    let mut peer = server.connect();
+    assert_eq!(peer.set("k", "1"), 200);
+    assert_eq!(peer.status(get("k")), 200);
+    assert_eq!(peer.status(del("k")), 200);
+    assert_eq!(peer.status(get("k")), 404);
+    let waits = "WAIT 2 2500";
+    let get = "GETRANGE speicher:k 0 65535";
+    let expected = [
+        "SET speicher:k 1",
+        waits,
+        get,
+        "UNLINK speicher:k",
+        waits,
+        get,
+    ];
+    assert_eq!(node.heard(), expected);
+}
+
+#[test]
+fn nothing_waits_unless_replicas_are_asked_for() {
+    let node = ScriptedNode::start();
+    let server = serve(&node.url(), &[]);
+    let mut peer = server.connect();
+    assert_eq!(peer.set("k", "1"), 200);
+    assert_eq!(peer.status(del("k")), 200);
+    assert_eq!(node.heard(), ["SET speicher:k 1", "UNLINK speicher:k"]);
+}
+
+#[test]
+fn more_replicas_than_are_asked_for_are_enough() {
+    let node = node_with_replicas(3);
+    let server = serve(&node.url(), &["--store-replicas", "2"]);
+    let mut peer = server.connect();
+    assert_eq!(peer.set("k", "1"), 200);
+    assert_eq!(peer.status(RST), 200);
+}
+
+/// A6: it was made, but may be forgotten.
+#[test]
+fn a_change_that_too_few_replicas_have_closes_the_connection() {
+    let node = node_with_replicas(1);
+    node.put("speicher:old", "1");
+    let server = serve(&node.url(), &["--store-replicas", "2"]);
+    for payload in [set("k", "1"), del("old"), RST.to_owned()] {
+        let mut peer = server.connect();
+        peer.send(&framed(payload));
+        peer.assert_closed();
+    }
+    assert_eq!(server.connect().status(get("k")), 404);
+}
+
+/// A6
+#[test]
+fn what_changes_nothing_needs_no_replica() {
+    let node = ScriptedNode::start();
+    let server = serve(&node.url(), &["--store-replicas", "2"]);
+    let mut peer = server.connect();
+    assert_eq!(peer.status(get("k")), 404);
+    assert_eq!(peer.status(del("k")), 404);
+    node.script(|words| match words[0] {
+        "SET" => line("-OOM command not allowed"),
+        _ => None,
+    });
+    assert_eq!(peer.set("k", "1"), 503);
+}
+
+/// A6
+#[test]
+fn a_wait_that_fails_or_makes_no_sense_is_no_replica() {
+    for answer in ["-ERR WAIT cannot be used", "+OK", "_"] {
+        let node = ScriptedNode::start();
+        node.script(move |words| match words[0] {
+            "WAIT" => line(answer),
+            _ => None,
+        });
+        let server = serve(&node.url(), &["--store-replicas", "1"]);
+        let mut peer = server.connect();
+        peer.send(&framed(set("k", "1")));
+        peer.assert_closed();
+    }
+}
+
+#[test]
+fn a_redis_alone_has_no_replica_and_acknowledges_no_change() {
+    if !can_start() {
+        return;
+    }
+    let node = Node::start(&[]);
+    node.ask(&["SET", "speicher:old", "1"]);
+    let server = serve(
+        &url(&node),
+        &[&IMPATIENT[..], &["--store-replicas", "1"]].concat(),
+    );
+    let mut peer = server.connect();
+    assert_eq!(peer.ask(get("old"))["value"], 1);
+    peer.send(&framed(set("k", "1")));
+    peer.assert_closed();
+    let mut peer = server.connect();
+    assert_eq!(peer.ask(get("k"))["value"], 1, "it is there all the same");
+}
+
+#[test]
+fn a_redis_with_a_replica_acknowledges_what_the_replica_has() {
+    if !can_start() {
+        return;
+    }
+    let node = Node::start(&["--repl-diskless-sync-delay", "0"]);
+    let replica = Node::start(&["--replicaof", "127.0.0.1", &node.port().to_string()]);
+    let server = serve(
+        &url(&node),
+        &["--store-replicas", "1", "--store-timeout", "20s"],
+    );
+    let mut peer = server.connect();
+    wait_until("the replica is in sync", || {
+        let info = replica.ask(&["INFO", "replication"]);
+        info.text().contains("master_link_status:up")
+    });
+    for number in 0..10 {
+        assert_eq!(peer.set("k", &number.to_string()), 200);
+        let stored = replica.ask(&["GET", "speicher:k"]);
+        assert_eq!(stored.text(), number.to_string());
+    }
+    assert_eq!(peer.status(RST), 200);
+    assert_eq!(replica.ask(&["DBSIZE"]).integer(), 0);
+}
