@@ -4,7 +4,7 @@ use redis::{Arg, Cmd, Value as Answer};
 
 use super::errors::{Redirection, odd, refused};
 use super::topology::slot_of;
-use crate::protocol::{BadRequest, KeyRef, NotStored, Reply, Request, Value};
+use crate::protocol::{BadRequest, Entry, KeyRef, NotStored, Reply, Request, Value};
 use crate::store::StoreLost;
 
 /// How much of a value a GET asks for. A longer one is asked for again, alone.
@@ -26,6 +26,9 @@ pub(super) struct Command {
     /// Where to send it, if not to the owner of its slot.
     pub(super) redirection: Option<Box<Redirection>>,
     pub(super) cmd: Cmd,
+    /// Its last argument, if that is long and so is copied only when it can be
+    /// sent.
+    pub(super) value: Option<Entry>,
     /// Bytes that it may take until it is answered, both ways.
     pub(super) len: usize,
 }
@@ -92,24 +95,31 @@ impl Command {
             redirection: None,
             len: COMMAND_LEN + key.len(),
             cmd,
+            value: None,
         }
     }
 
     /// `key` holds the prefix, and then the key too.
     pub(super) fn new(index: usize, request: &Request<KeyRef<'_>>, key: &mut Vec<u8>) -> Self {
-        let (verb, cmd) = match request {
+        let (verb, cmd, value) = match request {
+            Request::Set { entry } if entry.value().len() > SHORT_VALUE_LEN => {
+                key.extend_from_slice(entry.key().as_bytes());
+                let mut cmd = Cmd::new();
+                cmd.arg("SET").arg(&**key);
+                (Verb::Set, cmd, Some(entry.clone()))
+            }
             Request::Set { entry } => {
                 key.extend_from_slice(entry.key().as_bytes());
                 let len = COMMAND_LEN + key.len() + entry.value().len();
                 let mut cmd = Cmd::with_capacity(3, len);
                 cmd.arg("SET").arg(&**key).arg(entry.value());
-                (Verb::Set, cmd)
+                (Verb::Set, cmd, None)
             }
             Request::Get { key: name } => {
                 key.extend_from_slice(name.as_str().as_bytes());
                 let mut cmd = Cmd::with_capacity(4, COMMAND_LEN + key.len());
                 cmd.arg("GETRANGE").arg(&**key).arg(0).arg(SHORT_VALUE_LAST);
-                (Verb::Get, cmd)
+                (Verb::Get, cmd, None)
             }
             Request::Delete { key: name } => {
                 key.extend_from_slice(name.as_str().as_bytes());
@@ -128,7 +138,17 @@ impl Command {
             redirection: None,
             len: COMMAND_LEN + key.len() + value_len,
             cmd,
+            value,
         }
+    }
+
+    /// What is sent, which this leaves behind.
+    pub(super) fn take_cmd(&mut self) -> Cmd {
+        let mut cmd = std::mem::take(&mut self.cmd);
+        if let Some(entry) = self.value.take() {
+            cmd.arg(entry.value());
+        }
+        cmd
     }
 
     /// Its key, prefix and all.
@@ -187,6 +207,7 @@ impl LongValue {
             slot: slot_of(&self.key),
             redirection: None,
             cmd,
+            value: None,
             len: COMMAND_LEN + self.key.len() + value_len,
         }
     }

@@ -148,7 +148,7 @@ impl Node {
             if is_ask(command) {
                 pipeline.cmd("ASKING");
             }
-            pipeline.add_command(std::mem::take(&mut command.cmd));
+            pipeline.add_command(command.take_cmd());
         }
         if waits {
             let millis = (self.timeout / WAIT_PART).as_millis();
