@@ -20,6 +20,8 @@ mod kills;
 mod load;
 #[cfg(feature = "cluster")]
 mod moves;
+#[cfg(feature = "cluster")]
+mod pauses;
 
 // Beside the tests, a program uses it too, and each leaves something unused.
 #[allow(dead_code)]
