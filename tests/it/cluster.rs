@@ -22,6 +22,8 @@ mod load;
 mod moves;
 #[cfg(feature = "cluster")]
 mod pauses;
+#[cfg(feature = "cluster")]
+mod resets;
 
 // Beside the tests, a program uses it too, and each leaves something unused.
 #[allow(dead_code)]

@@ -25,7 +25,7 @@ pub fn slot(key: &str) -> u16 {
 }
 
 /// What the key is called on the nodes.
-pub fn in_store(key: &str) -> String {
+fn in_store(key: &str) -> String {
     format!("speicher:{key}")
 }
 
