@@ -199,7 +199,7 @@ async fn exchange_all(mut groups: Vec<Group>) -> Vec<Result<Settled, StoreLost>>
     }
     let exchanges = groups
         .into_iter()
-        .map(async |(node, commands)| node.exchange(commands).await);
+        .map(|(node, commands)| async move { node.exchange(commands).await });
     join_all(exchanges).await
 }
 

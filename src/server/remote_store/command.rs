@@ -43,11 +43,13 @@ pub(super) enum Verb {
     /// The value, however long.
     Fetch,
     Delete,
+    /// All that the node has.
+    Flush,
 }
 
 impl Verb {
     pub(super) fn changes(self) -> bool {
-        matches!(self, Self::Set | Self::Delete)
+        matches!(self, Self::Set | Self::Delete | Self::Flush)
     }
 }
 
@@ -84,6 +86,21 @@ pub(super) struct LongValue {
 }
 
 impl Command {
+    /// The removal of everything from the node that it is sent to.
+    pub(super) fn flush() -> Self {
+        let mut cmd = redis::cmd("FLUSHALL");
+        cmd.arg("ASYNC");
+        Self {
+            index: 0,
+            verb: Verb::Flush,
+            slot: 0,
+            redirection: None,
+            len: COMMAND_LEN,
+            cmd,
+            value: None,
+        }
+    }
+
     /// The removal of a key that a node has named, prefix and all.
     pub(super) fn delete((index, key): (usize, &Vec<u8>)) -> Self {
         let mut cmd = Cmd::with_capacity(2, COMMAND_LEN + key.len());
@@ -164,10 +181,10 @@ impl Command {
     pub(super) fn outcome(&self, answer: Answer) -> Result<Outcome, StoreLost> {
         let reply = match (self.verb, answer) {
             (_, Answer::ServerError(error)) => refused(&error),
-            (Verb::Set, Answer::Okay) => Reply::Done,
+            (Verb::Set | Verb::Flush, Answer::Okay) => Reply::Done,
             (Verb::Delete, Answer::Int(0)) => Reply::NoKey,
             (Verb::Delete, Answer::Int(_)) => Reply::Done,
-            (Verb::Set | Verb::Delete, _) => return Err(StoreLost),
+            (Verb::Set | Verb::Delete | Verb::Flush, _) => return Err(StoreLost),
             (Verb::Get, Answer::BulkString(text)) if text.len() == SHORT_VALUE_LEN => {
                 return Ok(Outcome::Long);
             }

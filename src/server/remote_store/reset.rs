@@ -6,18 +6,24 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use redis::Value;
 
-use super::cluster::Cluster;
+use super::address::Kind;
+use super::cluster::{Cluster, View};
 use super::command::{Command, Outcome};
 use super::config::ResetScope;
-use super::errors::{SendError, odd, refused, unowned};
+use super::errors::{SendError, odd, refused, slots_move, unowned};
 use super::node::Node;
+use super::topology::moves_to_empty_node;
 use crate::protocol::Reply;
 use crate::store::StoreLost;
 
 /// Keys that a node is asked to look at for one answer.
 const SCAN_COUNT: usize = 1_000;
 
-/// How often it begins again because slots have got other owners meanwhile.
+/// All keys are looked for as often. A node may give keys away that it was not
+/// yet asked for to one that was: they are found the second time.
+const PASSES: usize = 2;
+
+/// How often they are at most, because slots have got other owners meanwhile.
 const PASSES_MAX: usize = 10;
 
 /// How a part of a reset ended before its end.
@@ -37,35 +43,78 @@ impl Cluster {
         if !view.topology.is_complete() || !view.nodes.iter().all(|node| node.is_up()) {
             return Ok(unowned());
         }
+        if let Err(reply) = self.check_moves(&view).await {
+            return Ok(reply);
+        }
         let mut removed = false;
+        let mut passes = 0;
         for _ in 0..PASSES_MAX {
-            let parts = join_all(view.nodes.iter().map(|node| self.reset_node(node))).await;
-            for part in parts {
-                match part {
-                    Ok(()) => removed = true,
-                    Err(Stopped::Within) => return Err(StoreLost),
-                    Err(Stopped::Before(_)) if removed => return Err(StoreLost),
-                    Err(Stopped::Before(reply)) => return Ok(reply),
-                }
+            match self.reset_nodes(&view).await {
+                Ok(some) => removed |= some,
+                Err(Stopped::Before(reply)) if !removed => return Ok(reply),
+                Err(_) => return Err(StoreLost),
             }
             self.refresh_if_cluster().await;
             let now = self.view();
-            if now.topology == view.topology {
-                return Ok(Reply::Done);
-            }
+            passes = match now.topology == view.topology {
+                true => passes + 1,
+                false => 0,
+            };
             view = now;
+            if passes == PASSES || self.config.address.kind() == Kind::Server {
+                let checked = self.check_moves(&view).await;
+                return checked.map(|()| Reply::Done).map_err(|_| StoreLost);
+            }
         }
         Err(StoreLost)
     }
 
-    async fn reset_node(&self, node: &Arc<Node>) -> Result<(), Stopped> {
+    /// Fails while keys go to a node that nobody sees, because it has no slots yet.
+    async fn check_moves(&self, view: &View) -> Result<(), Reply> {
+        if self.config.address.kind() == Kind::Server {
+            return Ok(());
+        }
+        let mut command = redis::cmd("CLUSTER");
+        command.arg("NODES");
+        for answer in join_all(view.nodes.iter().map(|node| node.ask(&command))).await {
+            let nodes = match answer {
+                Ok(Value::VerbatimString { text, .. }) => text,
+                Ok(Value::BulkString(text)) => String::from_utf8(text).map_err(|_| odd())?,
+                Ok(Value::ServerError(error)) => return Err(refused(&error)),
+                Ok(_) => return Err(odd()),
+                Err(error) => return Err(error.reply().unwrap_or_else(slots_move)),
+            };
+            if moves_to_empty_node(&nodes) {
+                return Err(slots_move());
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks for all keys once; whether any was removed.
+    async fn reset_nodes(&self, view: &View) -> Result<bool, Stopped> {
+        let parts = join_all(view.nodes.iter().map(|node| self.reset_node(node))).await;
+        let removed = parts
+            .iter()
+            .any(|part| matches!(part, Ok(true) | Err(Stopped::Within)));
+        for part in parts {
+            match part {
+                Ok(_) => {}
+                Err(_) if removed => return Err(Stopped::Within),
+                Err(stopped) => return Err(stopped),
+            }
+        }
+        Ok(removed)
+    }
+
+    async fn reset_node(&self, node: &Arc<Node>) -> Result<bool, Stopped> {
         match self.config.reset {
             ResetScope::Flush => flush(node).await,
             ResetScope::Prefix => self.remove_keys(node).await,
         }
     }
 
-    async fn remove_keys(&self, node: &Arc<Node>) -> Result<(), Stopped> {
+    async fn remove_keys(&self, node: &Arc<Node>) -> Result<bool, Stopped> {
         let pattern = pattern(&self.config.prefix);
         let mut removed = false;
         let mut cursor = b"0".to_vec();
@@ -85,27 +134,27 @@ impl Cluster {
             let outcomes = self.execute(commands).await;
             for outcome in outcomes.map_err(|StoreLost| Stopped::Within)? {
                 match outcome {
-                    Outcome::Replied(Reply::Done | Reply::NoKey) => removed = true,
+                    Outcome::Replied(Reply::Done) => removed = true,
+                    Outcome::Replied(Reply::NoKey) => {}
                     Outcome::Replied(reply) if !removed => return Err(Stopped::Before(reply)),
                     _ => return Err(Stopped::Within),
                 }
             }
             if next == b"0" {
-                return Ok(());
+                return Ok(removed);
             }
             cursor = next;
         }
     }
 }
 
-async fn flush(node: &Node) -> Result<(), Stopped> {
-    let mut flush = redis::cmd("FLUSHALL");
-    flush.arg("ASYNC");
-    match node.ask(&flush).await {
-        Ok(Value::Okay) => Ok(()),
-        Ok(Value::ServerError(error)) => Err(Stopped::Before(refused(&error))),
-        Ok(_) => Err(Stopped::Within),
-        Err(error) => Err(stopped(false, error)),
+async fn flush(node: &Node) -> Result<bool, Stopped> {
+    let settled = node.exchange(vec![Command::flush()]).await;
+    let settled = settled.map_err(|StoreLost| Stopped::Within)?;
+    match settled.outcomes.into_iter().next() {
+        Some((_, Outcome::Replied(Reply::Done))) => Ok(true),
+        Some((_, Outcome::Replied(reply))) => Err(Stopped::Before(reply)),
+        _ => Err(Stopped::Within),
     }
 }
 

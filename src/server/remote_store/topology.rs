@@ -1,5 +1,6 @@
 //! Which node has which keys.
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 use crc::{CRC_16_XMODEM, Crc};
@@ -84,6 +85,30 @@ impl Topology {
     pub(super) fn is_complete(&self) -> bool {
         self.is_complete
     }
+}
+
+/// Whether the node that has said this, its answer to `CLUSTER NODES`, gives
+/// keys to one that has no slots.
+pub(super) fn moves_to_empty_node(nodes: &str) -> bool {
+    // id address flags primary ping pong epoch link, and slots: 0-5460, or
+    // [7->-id] for one that goes to that node.
+    let lines = nodes.lines().map(|line| line.split(' '));
+    let mut myself = None;
+    let mut owners = HashSet::new();
+    for mut fields in lines {
+        let id = fields.next().unwrap_or_default();
+        if fields.nth(1).is_some_and(|flags| flags.contains("myself")) {
+            myself = Some(fields.clone());
+        }
+        if fields.skip(5).any(|slot| !slot.starts_with('[')) {
+            owners.insert(id);
+        }
+    }
+    let mut slots = myself.into_iter().flatten();
+    slots.any(|slot| {
+        let target = slot.trim_end_matches(']').split_once("->-");
+        target.is_some_and(|(_, id)| !owners.contains(id))
+    })
 }
 
 fn items(value: &Value) -> Option<&[Value]> {
@@ -176,6 +201,27 @@ mod tests {
         let owners = [0, 9, 10, 11, 12, 16_383].map(|slot| topology.owner(slot));
         assert_eq!(owners, [Some(0), Some(0), Some(1), None, Some(0), Some(0)]);
         assert!(!topology.is_complete());
+    }
+
+    #[test]
+    fn keys_on_the_way_to_a_node_without_slots_are_seen() {
+        let nodes = |slots: &str, target_slots: &str| {
+            format!(
+                "aa 127.0.0.1:1@2 myself,master - 0 0 1 connected 0-9 {slots}\n\
+                 bb 127.0.0.1:3@4 master - 0 0 2 connected{target_slots}\n\
+                 cc 127.0.0.1:5@6 slave aa 0 0 1 connected\n"
+            )
+        };
+        for (slots, target_slots, is_seen) in [
+            ("11", "", false),
+            ("[3->-bb]", "", true),
+            ("[3->-bb]", " 10-99", false),
+            ("[3->-bb]", " [3-<-aa]", true),
+            ("[3-<-bb]", "", false),
+        ] {
+            let answer = nodes(slots, target_slots);
+            assert_eq!(moves_to_empty_node(&answer), is_seen, "{answer}");
+        }
     }
 
     #[test]

@@ -76,7 +76,6 @@ fn a_reset_removes_the_entries_of_a_slot_on_the_move() {
 
 /// S1: entries that go from a node that has not been reset yet to one that has.
 #[test]
-#[ignore = "until RST looks for entries of slots on the move again"]
 fn a_reset_misses_no_entry_that_moves_meanwhile() {
     if !can_start() {
         return;
@@ -150,7 +149,6 @@ fn changes_that_too_few_replicas_have_are_not_acknowledged() {
 }
 
 #[test]
-#[ignore = "until RST waits for replicas when it flushes"]
 fn a_flush_that_too_few_replicas_have_is_not_acknowledged() {
     assert_closed_without_a_replica(&["--store-reset", "flush"], &[RST.to_owned()]);
 }

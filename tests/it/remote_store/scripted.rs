@@ -257,6 +257,8 @@ impl World {
         match words {
             ["HELLO", ..] => b"%1\r\n+proto\r\n:3\r\n".to_vec(),
             ["CLUSTER", "SLOTS"] => self.slots().into_bytes(),
+            // No slot is on its way.
+            ["CLUSTER", "NODES"] => bulk(""),
             ["CLIENT", ..] | ["ASKING"] => b"+OK\r\n".to_vec(),
             ["WAIT", ..] => b":0\r\n".to_vec(),
             ["SET", key, value] => {
