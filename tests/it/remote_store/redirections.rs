@@ -30,10 +30,10 @@ fn moved_is_followed_and_remembered() {
     let server = serve(&a.url(), &[]);
     let mut peer = server.connect();
     redirect(&a, "MOVED", &b);
-    b.give_slots_to(&[&b]);
     assert_eq!(peer.set("k", "1"), 200);
     assert_eq!(a.heard(), ["SET speicher:k 1"]);
     assert_eq!(b.heard(), ["SET speicher:k 1"]);
+    b.give_slots_to(&[&b]);
     wait_until("it is asked for the owners of slots", || {
         let before = a.heard().len();
         assert_eq!(peer.ask(get("k"))["value"], 1);
