@@ -3,6 +3,7 @@
 
 mod errors;
 mod keys;
+mod nonsense;
 mod outages;
 mod passwords;
 mod pipelines;

@@ -1,6 +1,6 @@
 //! A6: what a node says instead of doing it.
 
-use super::scripted::{ScriptedNode, line};
+use super::scripted::{ScriptedNode, answer_keys, line};
 use super::*;
 use crate::cluster::can_start;
 
@@ -49,14 +49,6 @@ const ERRORS: [(&str, &str); 14] = [
     ("ERR", "ERR"),
 ];
 
-/// A node that answers every command with a key so.
-fn answer_keys(node: &ScriptedNode, answer: String) {
-    node.script(move |words| {
-        let has_key = words.iter().any(|word| word.starts_with("speicher:"));
-        has_key.then(|| line(&answer)).flatten()
-    });
-}
-
 /// A6: the connection stays open, and the request is not tried again.
 #[test]
 fn an_error_of_the_node_is_a_503_that_says_what_it_is() {
@@ -64,7 +56,7 @@ fn an_error_of_the_node_is_a_503_that_says_what_it_is() {
     let server = serve(&node.url(), &[]);
     let mut peer = server.connect();
     for (error, words) in ERRORS {
-        answer_keys(&node, format!("-{error}"));
+        answer_keys(&node, &format!("-{error}"));
         let before = node.heard().len();
         for payload in [set("k", "1"), get("k"), del("k")] {
             let sentence = unavailable(&mut peer, &payload);
@@ -89,57 +81,6 @@ fn an_error_for_one_request_leaves_those_beside_it_alone() {
     let payloads = [set("a", "1"), set("b", "2"), get("a"), get("b"), del("a")];
     let replies = pipelined(&mut peer, payloads);
     assert_eq!(statuses(&replies), [200, 503, 200, 404, 200]);
-}
-
-/// A6: what a GET was answered with can't have changed anything.
-#[test]
-fn nonsense_that_answers_a_get_is_a_503() {
-    let node = ScriptedNode::start();
-    let server = serve(&node.url(), &[]);
-    let mut peer = server.connect();
-    for answer in ["+PONG", ":1", "*0", "#t", ",1.5", "%0"] {
-        answer_keys(&node, answer.to_owned());
-        let sentence = unavailable(&mut peer, get("k"));
-        assert!(sentence.contains("makes no sense"), "{answer}: {sentence}");
-    }
-}
-
-/// A6: nobody knows what it means.
-#[test]
-fn nonsense_that_answers_a_change_closes_the_connection() {
-    let node = ScriptedNode::start();
-    let server = serve(&node.url(), &[]);
-    for (payload, answer) in [
-        (set("k", "1"), "+PONG"),
-        (set("k", "1"), "_"),
-        (set("k", "1"), ":1"),
-        (set("k", "1"), "$2\r\nOK"),
-        (del("k"), "+OK"),
-        (del("k"), "_"),
-        (del("k"), "$1\r\n1"),
-    ] {
-        answer_keys(&node, answer.to_owned());
-        let mut peer = server.connect();
-        peer.send(&framed(payload));
-        peer.assert_closed();
-    }
-    node.script(|_| None);
-    assert_eq!(server.connect().set("k", "1"), 200);
-}
-
-/// A6
-#[test]
-fn what_is_no_answer_at_all_closes_the_connection_and_others_are_served() {
-    let node = ScriptedNode::start();
-    let server = serve(&node.url(), &[]);
-    for payload in [set("k", "1"), get("k")] {
-        answer_keys(&node, "HTTP/1.1 400 Bad Request".to_owned());
-        let mut peer = server.connect();
-        peer.send(&framed(payload));
-        peer.assert_closed();
-        node.script(|_| None);
-        wait_until_status(&server, 404, &get("k"));
-    }
 }
 
 /// A long value is asked for three times: its begin, its length, all of it.

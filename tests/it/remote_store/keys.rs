@@ -1,5 +1,10 @@
 //! R4, S1: what keys are called in the store, and whose they are.
 
+use std::collections::BTreeSet;
+
+use proptest::collection::btree_set;
+use proptest::prelude::*;
+
 use super::*;
 use crate::cluster::can_start;
 
@@ -58,6 +63,33 @@ fn the_prefix_is_what_keys_begin_with_and_all_that_a_reset_removes() {
         }
         let all = node.ask(&["DBSIZE"]);
         assert_eq!(all.integer(), FOREIGN.len() as i64, "{prefix:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Characters that mean something in a pattern, in prefixes and in keys.
+    #[test]
+    fn a_reset_removes_what_begins_with_the_prefix_and_nothing_else(
+        prefix in "[*?a\\[\\]\\\\^-]{1,4}",
+        keys in btree_set("[*?ab\\[\\]\\\\^-]{1,5}", 1..60),
+    ) {
+        if !can_start() {
+            return Ok(());
+        }
+        let node = Node::start(&[]);
+        let words = keys.iter().flat_map(|key| [key.as_str(), "1"]);
+        let words: Vec<_> = ["MSET"].into_iter().chain(words).collect();
+        node.ask(&words);
+        let server = serve(&url(&node), &["--store-prefix", &prefix]);
+        let mut peer = server.connect();
+        prop_assert_eq!(peer.set("k", "1"), 200);
+        prop_assert_eq!(peer.status(RST), 200);
+        let left = node.ask(&["KEYS", "*"]);
+        let left: BTreeSet<_> = left.items().iter().map(|key| key.text().to_owned()).collect();
+        let others = keys.into_iter().filter(|key| !key.starts_with(&prefix));
+        prop_assert_eq!(left, others.collect::<BTreeSet<_>>());
     }
 }
 

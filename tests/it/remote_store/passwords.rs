@@ -192,6 +192,15 @@ fn no_error_sentence_shows_a_password() {
     assert!(leaks.is_empty(), "{leaks:#?}");
 }
 
+#[test]
+#[ignore = "until only --store is repeated without what may be a password"]
+fn no_error_sentence_shows_a_password_that_another_option_was_given() {
+    for option in ["--store-reset", "--store-timeout", "--host"] {
+        let said = said(&[option, "redis://u:hush@127.0.0.1:1"]);
+        assert!(!said.contains("hush"), "{said}");
+    }
+}
+
 /// What docs/scaling.md tells operators to give.
 #[test]
 fn a_user_with_few_rights_is_enough() {

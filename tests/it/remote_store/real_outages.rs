@@ -76,3 +76,40 @@ fn a_redis_that_is_killed_under_load_loses_no_acknowledged_order() {
     node.restart();
     wait_until_status(&server, 200, &set("k", "1"));
 }
+
+/// A6
+#[test]
+fn a_redis_that_drops_its_connections_is_connected_to_again() {
+    if !can_start() {
+        return;
+    }
+    let node = Node::start(&[]);
+    let server = serve(&url(&node), &[]);
+    let mut peer = server.connect();
+    assert_eq!(peer.set("k", "1"), 200);
+    for _ in 0..3 {
+        node.ask(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]);
+        wait_until_status(&server, 200, &get("k"));
+    }
+}
+
+/// A6: the log says why, without the password.
+#[test]
+fn a_user_that_is_no_longer_let_in_costs_503_until_it_is_again() {
+    if !can_start() {
+        return;
+    }
+    let node = Node::start(&[]);
+    let enable = ["ACL", "SETUSER", "app", "on", ">hush", "~*", "+@all"];
+    node.ask(&enable);
+    let server = serve(&format!("redis://app:hush@{}", node.address()), &[]);
+    assert_eq!(server.connect().set("k", "1"), 200);
+    // Its connections are closed, too.
+    node.ask(&["ACL", "DELUSER", "app"]);
+    wait_until_status(&server, 503, &get("k"));
+    let said = server.complaint("can't be reached");
+    assert!(!said.contains("hush"), "{said}");
+    node.ask(&enable);
+    wait_until_status(&server, 200, &get("k"));
+    server.complaint("can be reached again");
+}

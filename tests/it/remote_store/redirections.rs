@@ -1,6 +1,7 @@
 //! S1a, A6: nodes that send requests to other nodes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
@@ -29,10 +30,10 @@ fn moved_is_followed_and_remembered() {
     let server = serve(&a.url(), &[]);
     let mut peer = server.connect();
     redirect(&a, "MOVED", &b);
-    b.give_slots_to(&[&b]);
     assert_eq!(peer.set("k", "1"), 200);
     assert_eq!(a.heard(), ["SET speicher:k 1"]);
     assert_eq!(b.heard(), ["SET speicher:k 1"]);
+    b.give_slots_to(&[&b]);
     wait_until("it is asked for the owners of slots", || {
         let before = a.heard().len();
         assert_eq!(peer.ask(get("k"))["value"], 1);
@@ -176,46 +177,69 @@ fn a_get_behind_a_redirected_set_sees_it() {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Set(&'static str),
+    /// Whether the value is long.
+    Set(&'static str, bool),
     Get(&'static str),
     Delete(&'static str),
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let key = prop_oneof![3 => Just("a"), 1 => Just("b"), 1 => Just("{a}2")];
-    (key, 0..5).prop_map(|(key, kind)| match kind {
-        0 | 1 => Step::Set(key),
-        2 | 3 => Step::Get(key),
+    (key, 0..7).prop_map(|(key, kind)| match kind {
+        0..3 => Step::Set(key, kind == 0),
+        3..6 => Step::Get(key),
         _ => Step::Delete(key),
     })
 }
 
+impl Step {
+    /// `number` makes its value one of a kind.
+    fn payload(&self, number: usize) -> String {
+        match self {
+            Self::Set(key, is_long) => set(key, &value(number, *is_long)),
+            Self::Get(key) => get(key),
+            Self::Delete(key) => del(key),
+        }
+    }
+}
+
+fn value(number: usize, is_long: bool) -> String {
+    format!("\"{number}{}\"", "v".repeat(70_000 * usize::from(is_long)))
+}
+
 /// What the entries are when the steps are done in their order, but for those
-/// that were refused. Fails if a reply is not what it then should be.
-fn follow(steps: &[Step], replies: &[Value]) -> Result<(BTreeMap<String, usize>, usize), String> {
-    let mut entries = BTreeMap::<String, usize>::new();
+/// that were refused, and how many of them changed something. Fails if a reply
+/// is not what it then should be.
+fn follow(steps: &[Step], replies: &[Value]) -> Result<(BTreeMap<String, String>, usize), String> {
+    let mut entries = BTreeMap::<String, String>::new();
     let mut changes = 0;
     for (number, (step, reply)) in steps.iter().zip(replies).enumerate() {
         if status_of(reply) == 503 {
             continue;
         }
-        let (expected, value) = match step {
-            Step::Set(key) => {
-                entries.insert(format!("speicher:{key}"), number);
+        let stored = |key: &str| format!("speicher:{key}");
+        let expected = match step {
+            Step::Set(key, is_long) => {
+                entries.insert(stored(key), value(number, *is_long));
                 (200, None)
             }
-            Step::Get(key) => match entries.get(&format!("speicher:{key}")) {
-                Some(value) => (200, Some(*value as u64)),
+            Step::Get(key) => match entries.get(&stored(key)) {
+                Some(value) => (200, Some(value.clone())),
                 None => (404, None),
             },
-            Step::Delete(key) => match entries.remove(&format!("speicher:{key}")) {
+            Step::Delete(key) => match entries.remove(&stored(key)) {
                 Some(_) => (200, None),
                 None => (404, None),
             },
         };
         changes += usize::from(!matches!(step, Step::Get(_)));
-        if (status_of(reply), reply["value"].as_u64()) != (expected, value) {
-            return Err(format!("{step:?}, number {number}, is answered {reply}"));
+        let found = reply["value"]
+            .is_string()
+            .then(|| reply["value"].to_string());
+        if (status_of(reply), found) != expected {
+            return Err(format!(
+                "{step:?}, number {number}, is answered {reply:.100}"
+            ));
         }
     }
     Ok((entries, changes))
@@ -226,38 +250,39 @@ fn follow(steps: &[Step], replies: &[Value]) -> Result<(BTreeMap<String, usize>,
 #[test]
 fn any_redirections_leave_requests_in_their_order() {
     let [a, b] = ScriptedNode::cluster();
+    a.give_slots_to(&[&a, &b]);
     let server = serve(&a.url(), &[]);
+    let kind = prop_oneof![3 => Just(""), 1 => Just("MOVED"), 1 => Just("ASK")];
     proptest!(ProptestConfig::with_cases(64), |(
         steps in vec(step(), 1..20),
-        redirected in vec(prop_oneof![2 => Just(""), 1 => Just("MOVED"), 1 => Just("ASK")], 1..20),
+        redirected in vec(kind, 0..40),
     )| {
         let mut peer = server.connect();
-        a.script(|_| None);
+        for node in [&a, &b] {
+            node.script(|_| None);
+        }
         prop_assert_eq!(peer.status(RST), 200);
-        let (before, next, address) = (a.changes(), AtomicUsize::new(0), b.address);
-        a.script(move |words| {
-            if !is_about_an_entry(words) {
-                return None;
-            }
-            let number = next.fetch_add(1, Ordering::SeqCst);
-            match redirected[number % redirected.len()] {
-                "" => None,
-                kind => redirection(kind, address),
-            }
-        });
-        let payloads = steps.iter().enumerate().map(|(number, step)| match step {
-            Step::Set(key) => set(key, &number.to_string()),
-            Step::Get(key) => get(key),
-            Step::Delete(key) => del(key),
-        });
-        let frames: Vec<u8> = payloads.flat_map(framed).collect();
-        peer.send(&frames);
+        let before = a.changes();
+        let next = Arc::new(AtomicUsize::new(0));
+        for (node, other) in [(&a, b.address), (&b, a.address)] {
+            let (next, redirected) = (Arc::clone(&next), redirected.clone());
+            node.script(move |words| {
+                if !is_about_an_entry(words) {
+                    return None;
+                }
+                let number = next.fetch_add(1, Ordering::SeqCst);
+                let kind = redirected.get(number).filter(|kind| !kind.is_empty())?;
+                redirection(kind, other)
+            });
+        }
+        let payloads = steps.iter().enumerate();
+        let frames = payloads.flat_map(|(number, step)| framed(step.payload(number)));
+        peer.send(&frames.collect::<Vec<u8>>());
         let replies: Vec<_> = steps.iter().map(|_| peer.reply()).collect();
         let (entries, changes) = follow(&steps, &replies).map_err(TestCaseError::fail)?;
         prop_assert_eq!(a.changes() - before, changes);
         for key in ["speicher:a", "speicher:b", "speicher:{a}2"] {
-            let expected = entries.get(key).map(usize::to_string);
-            prop_assert_eq!(a.entry(key), expected);
+            prop_assert_eq!(a.entry(key), entries.get(key).cloned());
         }
     });
 }

@@ -37,6 +37,15 @@ pub fn silence_for(key: &'static str) -> impl Fn(&[&str]) -> Option<Answer> {
     move |words| words[1..].contains(&key).then_some(Answer::Silence)
 }
 
+/// From now on the node answers every command with a key so.
+pub fn answer_keys(node: &ScriptedNode, answer: &str) {
+    let answer = answer.to_owned();
+    node.script(move |words| {
+        let has_key = words.iter().any(|word| word.starts_with("speicher:"));
+        has_key.then(|| line(&answer)).flatten()
+    });
+}
+
 /// A node with a few entries. Dropped, it is gone.
 pub struct ScriptedNode {
     pub address: SocketAddr,

@@ -94,6 +94,23 @@ fn a_redis_node_of_a_cluster_and_a_redis_alone_are_told_apart() {
     assert_refused(&["--store", &wrong], FAILED, &[&right]);
 }
 
+/// Nobody knows which of the two it is.
+#[test]
+#[ignore = "until an answer to CLUSTER SLOTS that is another error is no proof of a server alone"]
+fn a_user_that_may_not_ask_for_slots_is_refused_with_what_it_lacks() {
+    for scheme in ["redis", "redis-cluster"] {
+        let node = ScriptedNode::start();
+        node.script(|words| match words[0] {
+            "CLUSTER" => {
+                line("-NOPERM this user has no permissions to run the 'cluster|slots' command")
+            }
+            _ => None,
+        });
+        let store = format!("{scheme}://{}", node.address);
+        assert_refused(&["--store", &store], FAILED, &["cluster|slots", "user"]);
+    }
+}
+
 #[test]
 fn one_of_the_nodes_that_are_named_is_enough() {
     let [gone, node] = ScriptedNode::cluster();
