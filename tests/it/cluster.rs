@@ -8,6 +8,8 @@ use nodes::{Cluster, Node, Reply, slot_of};
 
 use crate::harness::*;
 
+#[cfg(feature = "cluster")]
+mod absences;
 #[cfg(all(feature = "cluster", feature = "conformance"))]
 mod conformance;
 #[cfg(feature = "cluster")]
