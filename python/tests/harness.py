@@ -13,7 +13,11 @@ import unittest
 from speicher_server import Speicher
 from speicher_server.testing import running_server
 
-MODELS = ('threads', 'tokio', 'epoll')
+#: Where the servers of each claim's class have their entries, if not in memory. A test of tests/it
+#: starts a cluster and says so.
+STORE = os.environ.get('SPEICHER_TEST_STORE')
+
+MODELS = ('tokio',) if STORE else ('threads', 'tokio', 'epoll')
 
 #: How long anything may take before a test gives up on it, in seconds.
 PATIENCE = 20.0
@@ -95,7 +99,8 @@ class ServerCase(ClientCase):
     @classmethod
     def setUpClass(cls):
         room = ['--workers', '8'] if cls.model == 'threads' else []
-        cls.running = running_server('--model', cls.model, *room)
+        store = ['--store', STORE] if STORE else []
+        cls.running = running_server('--model', cls.model, *(room + store))
         cls.server = cls.running.__enter__()
 
     @classmethod

@@ -25,6 +25,8 @@ mod moves;
 #[cfg(feature = "cluster")]
 mod pauses;
 #[cfg(feature = "cluster")]
+mod python;
+#[cfg(feature = "cluster")]
 mod resets;
 
 // Beside the tests, a program uses it too, and each leaves something unused.
