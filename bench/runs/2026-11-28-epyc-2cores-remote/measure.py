@@ -42,12 +42,12 @@ def start(core, *command):
 
 def redis(core, *options):
     port = free_port()
-    process = start(core, 'redis-server', '--port', port, '--save', '', '--dbfilename', '%d.rdb' % port, *options)
+    process = start(core, 'redis-server', '--port', port, '--save', '', '--cluster-config-file', '%d.conf' % port, *options)
     return process, port
 
 
 def cluster(primaries):
-    nodes = [redis(1, '--cluster-enabled', 'yes', '--cluster-config-file', 'nodes') for _ in range(primaries)]
+    nodes = [redis(1, '--cluster-enabled', 'yes') for _ in range(primaries)]
     time.sleep(1)
     addresses = ['127.0.0.1:%d' % port for _, port in nodes]
     subprocess.run(['redis-cli', '--cluster', 'create', *addresses, '--cluster-yes'], check=True, stdout=subprocess.DEVNULL)
