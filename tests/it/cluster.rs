@@ -10,6 +10,8 @@ use crate::harness::*;
 
 #[cfg(feature = "cluster")]
 mod absences;
+#[cfg(feature = "cluster")]
+mod by_hand;
 #[cfg(all(feature = "cluster", feature = "conformance"))]
 mod conformance;
 #[cfg(feature = "cluster")]

@@ -1,21 +1,12 @@
 //! The kit's cases for clients: what passes them, and that they bite.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
 use speicher::conformance::{ClientCase, Options, Record, Verdict, client_cases, run_client};
 
-/// A program that cargo builds beside the tests.
-fn example(name: &str) -> String {
-    let mut path = PathBuf::from(env!("CARGO_BIN_EXE_speicher"));
-    path.set_file_name("examples");
-    path.push(name);
-    let hint = "cargo test builds it; before cargo test --test it, run cargo build --examples";
-    assert!(path.exists(), "{name} is not there: {hint}");
-    path.to_str().expect("UTF-8").to_owned()
-}
+use crate::harness::*;
 
 /// The ids of the cases that the client does not pass.
 fn not_passed(command: &str, cases: &[&'static ClientCase]) -> BTreeSet<&'static str> {

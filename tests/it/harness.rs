@@ -301,6 +301,17 @@ pub fn speicher() -> Command {
     Command::new(env!("CARGO_BIN_EXE_speicher"))
 }
 
+/// A program that cargo builds beside the tests.
+#[cfg(any(feature = "cluster", feature = "conformance"))]
+pub fn example(name: &str) -> String {
+    let mut path = std::path::PathBuf::from(env!("CARGO_BIN_EXE_speicher"));
+    path.set_file_name("examples");
+    path.push(name);
+    let hint = "cargo test builds it; before cargo test --test it, run cargo build --examples";
+    assert!(path.exists(), "{name} is not there: {hint}");
+    path.to_str().expect("UTF-8").to_owned()
+}
+
 /// A server in a process of its own. Dropped, it is killed.
 ///
 /// What it says on standard error is shown only if the test fails.
