@@ -96,6 +96,32 @@ fn a_node_that_does_not_read_stops_its_clients_and_no_others() {
     );
 }
 
+/// A6: more than may be under way to a node, which does not read in time.
+#[test]
+fn what_waits_for_a_node_in_vain_is_refused_and_never_done() {
+    const PEERS: usize = 60;
+
+    let node = ScriptedNode::start();
+    let server = serve(&node.url(), &["--store-timeout", "1s"]);
+    let frame = framed(set("k", &value(2 * MIB)));
+    let mut peers: Vec<_> = (0..PEERS).map(|_| server.connect()).collect();
+    node.turn_deaf();
+    for peer in &mut peers {
+        peer.send(&frame);
+    }
+    let replies = peers.iter_mut().map(Peer::try_reply);
+    let statuses: Vec<_> = replies.map(|reply| reply.as_ref().map(status_of)).collect();
+    let count = |status| statuses.iter().filter(|it| **it == status).count();
+    // The node was waiting for one of them.
+    let maybe_done = count(None) + count(Some(200));
+    let refused = count(Some(503));
+    assert_eq!(maybe_done + refused, PEERS, "{statuses:?}");
+    assert!(refused > 0, "64 MiB are under way at most");
+    node.hear_again();
+    wait_until_status(&server, 404, &get("none"));
+    assert!(node.changes() <= maybe_done, "what was refused was done");
+}
+
 /// A flood of short requests: bytes are not all that is bounded.
 #[test]
 fn a_node_that_does_not_read_stops_who_sends_many_short_requests() {

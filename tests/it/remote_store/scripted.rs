@@ -188,7 +188,8 @@ impl ScriptedNode {
         }
     }
 
-    /// Reads nothing, but for what is in its buffers, until it hears again.
+    /// Reads nothing until it hears again, but for the command that each
+    /// connection waits for already.
     pub fn turn_deaf(&self) {
         *lock(&self.shared.is_deaf) = true;
     }
