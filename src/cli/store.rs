@@ -59,6 +59,7 @@ pub(super) fn without_addresses(said: &str, args: &[&str]) -> String {
         let address = typed.parse::<RemoteAddress>();
         let shown = address.map_or_else(|_| "...".to_owned(), |address| address.to_string());
         said.replace(&format!("'{typed}'"), &format!("'{shown}'"))
+            .replace(&format!("{typed:?}"), &format!("{shown:?}"))
             .replace(&format!(": {typed}\n"), &format!(": {shown}\n"))
     })
 }

@@ -32,6 +32,9 @@ pub(super) fn parse_host(text: &str) -> Result<String, String> {
         Some(port) => Err(format!(
             "a port has its own option; write --host {host} --port {port}"
         )),
+        None if host.contains(['@', '/']) => {
+            Err("it is an address or a name, without anything around it".to_owned())
+        }
         None if host.is_empty() => Err("it is empty; give it an address or a name".to_owned()),
         None => Ok(host.to_owned()),
     }

@@ -77,7 +77,7 @@ impl Cluster {
         outcomes.resize_with(commands.len(), || None);
         let mut open = commands;
         while !open.is_empty() {
-            if begun.elapsed() > self.config.timeout {
+            if begun.elapsed() + pause > self.config.timeout {
                 for command in open.drain(..) {
                     outcomes[command.index] = Some(Outcome::Replied(slots_move()));
                 }

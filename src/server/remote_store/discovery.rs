@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::address::{Kind, NodeAddress};
 use super::cluster::Cluster;
 use super::config::RemoteStoreConfig;
-use super::errors::{remedy, told};
+use super::errors::{knows_no_cluster, remedy, told};
 use super::topology::Topology;
 
 /// How long the owners of slots are believed if nothing speaks against it.
@@ -126,6 +126,9 @@ async fn first_topology(config: &RemoteStoreConfig) -> Result<Topology, String> 
     let mut failures = Vec::new();
     for address in config.address.seeds() {
         match ask_once(config, &address).await {
+            Ok(Value::ServerError(error)) if !knows_no_cluster(&error) => {
+                failures.push((address, error.into()));
+            }
             Ok(answer) => return read_first(config, &answer, &address),
             Err(error) => failures.push((address, error)),
         }

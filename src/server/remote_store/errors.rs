@@ -133,20 +133,44 @@ fn shortened(words: &str) -> String {
     words.chars().take(WORDS_LEN_MAX).collect()
 }
 
+/// Whether it is this server's user who is refused.
+fn is_refusal(error: &RedisError) -> bool {
+    let words = error.to_string();
+    error.kind() == ErrorKind::AuthenticationFailed
+        || ["WRONGPASS", "NOAUTH", "NOPERM"]
+            .iter()
+            .any(|code| words.contains(code))
+}
+
+/// What a server does that is spoken to with TLS and has none, or the other way
+/// round.
+fn is_silence(error: &RedisError) -> bool {
+    error.is_timeout() || error.is_connection_dropped()
+}
+
+/// Whether what was answered to `CLUSTER SLOTS` says that there is no cluster,
+/// and not that the user may not ask.
+pub(super) fn knows_no_cluster(error: &ServerError) -> bool {
+    let details = error.details().unwrap_or_default();
+    [
+        "cluster support disabled",
+        "unknown command",
+        "unknown subcommand",
+    ]
+    .iter()
+    .any(|words| details.contains(words))
+}
+
 /// What helps against it, for people; with TLS or without.
 pub(super) fn remedy(error: &RedisError, is_tls: bool) -> &'static str {
     let words = error.to_string();
-    let is_refused = error.kind() == ErrorKind::AuthenticationFailed
-        || ["WRONGPASS", "NOAUTH", "NOPERM"]
-            .iter()
-            .any(|code| words.contains(code));
-    if is_refused {
+    if is_refusal(error) {
         "check the user in --store and the password in SPEICHER_STORE_PASSWORD; the user needs \
          the commands that docs/scaling.md lists"
     } else if words.contains("certificate") {
         "put the certificate of the authority that signed its own into a file, and name that file \
          in SSL_CERT_FILE; the host in --store has to be the one that its own is for"
-    } else if error.is_connection_refusal() {
+    } else if error.is_connection_refusal() || !is_silence(error) {
         "start it, or mend --store"
     } else if is_tls {
         "mend --store; where nothing speaks TLS, the address begins with redis, not rediss"

@@ -159,13 +159,14 @@ impl Node {
             .link_for(commands)
             .send(&pipeline, pipeline.len())
             .await?;
-        if waits && !self.has_enough_replicas(answers.pop(), commands, &answers) {
-            return Err(SendError::Unknown);
-        }
+        let waited = if waits { answers.pop() } else { None };
         if asks {
             let mut answered = answers.into_iter();
             let of_command = |command: &Command| answered.nth(usize::from(is_ask(command)));
             answers = commands.iter().filter_map(of_command).collect();
+        }
+        if waits && !self.has_enough_replicas(waited, commands, &answers) {
+            return Err(SendError::Unknown);
         }
         if answers.iter().any(is_unfinished) {
             let mut sent = pipeline.cmd_iter();

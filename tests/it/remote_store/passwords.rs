@@ -193,7 +193,6 @@ fn no_error_sentence_shows_a_password() {
 }
 
 #[test]
-#[ignore = "until only --store is repeated without what may be a password"]
 fn no_error_sentence_shows_a_password_that_another_option_was_given() {
     for option in ["--store-reset", "--store-timeout", "--host"] {
         let said = said(&[option, "redis://u:hush@127.0.0.1:1"]);

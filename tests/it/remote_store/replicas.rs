@@ -86,7 +86,6 @@ fn what_changes_nothing_needs_no_replica() {
 
 /// A6
 #[test]
-#[ignore = "until the answers to ASKING are left out before those to changes are looked at"]
 fn what_changes_nothing_needs_no_replica_where_a_slot_moves_either() {
     let [a, b] = ScriptedNode::cluster();
     let server = serve(&a.url(), &["--store-replicas", "1"]);

@@ -96,7 +96,6 @@ fn a_redis_node_of_a_cluster_and_a_redis_alone_are_told_apart() {
 
 /// Nobody knows which of the two it is.
 #[test]
-#[ignore = "until an answer to CLUSTER SLOTS that is another error is no proof of a server alone"]
 fn a_user_that_may_not_ask_for_slots_is_refused_with_what_it_lacks() {
     for scheme in ["redis", "redis-cluster"] {
         let node = ScriptedNode::start();
