@@ -131,7 +131,7 @@ mod tests {
             ("redis://:secret@h:1/2", "redis://h:1/2"),
             ("redis://u:secret@h:1", "redis://u@h:1"),
             (
-                "redis-cluster://u:se:cr@et@h:1,i:2",
+                "redis-cluster://u:se:cret@h:1,i:2",
                 "redis-cluster://u@h:1,i:2",
             ),
             ("redis://u@h:1", "redis://u@h:1"),

@@ -49,6 +49,12 @@ pub(crate) fn is_held() -> bool {
     IS_HELD.load(Ordering::Relaxed) || reserve().hold()
 }
 
+/// Whether so many bytes could be had now, for what can't be refused later.
+#[cfg(feature = "cluster")]
+pub(crate) fn has_room(len: usize) -> bool {
+    is_held() && Vec::<u8>::new().try_reserve_exact(len).is_ok()
+}
+
 /// Has `allocate` make an entry of so many bytes, if entries may take memory.
 #[inline]
 pub(crate) fn make_entry<T>(len: usize, allocate: impl FnOnce() -> Option<T>) -> Option<T> {

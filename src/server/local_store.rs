@@ -1,6 +1,8 @@
 //! The shards, as the models whose sockets never block use them.
 
+use std::future::Future;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::thread;
@@ -17,7 +19,7 @@ use crate::store::{Batch, Executor, Garbage, StoreLost};
 pub(super) struct LocalStore {
     shared: Arc<Shared>,
     /// This connection's batch, while another thread has it.
-    offloaded: Option<Offloaded>,
+    offloaded: Option<Offloaded<Batch>>,
 }
 
 struct Shared {
@@ -78,12 +80,13 @@ impl Executor for LocalStore {
         }
         let offloaded = self.offloaded.get_or_insert_with(|| {
             let shared = Arc::clone(&self.shared);
-            let batch = std::mem::take(batch);
-            self.shared
-                .offload
-                .execute(batch, move |batch| shared.execute(batch))
+            let mut batch = std::mem::take(batch);
+            self.shared.offload.execute(move || {
+                shared.execute(&mut batch);
+                batch
+            })
         });
-        let executed = ready!(offloaded.poll(cx));
+        let executed = ready!(Pin::new(offloaded).poll(cx));
         self.offloaded = None;
         *batch = executed?;
         Poll::Ready(Ok(()))

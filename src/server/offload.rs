@@ -1,7 +1,9 @@
-//! Batches that take long, executed on threads of their own, so that an event
-//! loop or a runtime goes on meanwhile.
+//! Work that takes long, done on threads of its own, so that an event loop or a
+//! runtime goes on meanwhile.
 
+use std::future::Future;
 use std::io;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::thread;
@@ -9,20 +11,19 @@ use std::thread;
 use threadpool::ThreadPool;
 
 use super::pool;
-use crate::store::{Batch, StoreLost};
+use crate::store::StoreLost;
 
-/// As many threads as there are cores. Each connection has one batch at most
-/// that waits for them.
+/// As many threads as there are cores. Each connection has one piece of work at
+/// most that waits for them.
 pub(super) struct Offload(ThreadPool);
 
-/// One batch on its way.
-pub(super) struct Offloaded(Arc<Mutex<State>>);
+/// What comes of one piece of work. Fails when that has panicked.
+pub(super) struct Offloaded<T>(Arc<Mutex<State<T>>>);
 
-#[derive(Default)]
-struct State {
+struct State<T> {
     /// Whom to wake.
     waker: Option<Waker>,
-    outcome: Option<Result<Batch, StoreLost>>,
+    outcome: Option<Result<T, StoreLost>>,
 }
 
 impl Offload {
@@ -38,25 +39,28 @@ impl Offload {
         Ok(Self(pool))
     }
 
-    /// Has `execute` run over the batch on another thread.
-    pub(super) fn execute(
+    /// Has `work` done on another thread.
+    pub(super) fn execute<T: Send + 'static>(
         &self,
-        mut batch: Batch,
-        execute: impl FnOnce(&mut Batch) + Send + 'static,
-    ) -> Offloaded {
-        let state = Arc::<Mutex<State>>::default();
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Offloaded<T> {
+        let state = Arc::new(Mutex::new(State {
+            waker: None,
+            outcome: None,
+        }));
         let end = EndOnDrop(Arc::clone(&state));
         self.0.execute(move || {
-            execute(&mut batch);
-            lock(&end.0).outcome = Some(Ok(batch));
+            let outcome = work();
+            lock(&end.0).outcome = Some(Ok(outcome));
         });
         Offloaded(state)
     }
 }
 
-impl Offloaded {
-    /// The batch, executed. Fails when that has panicked.
-    pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<Batch, StoreLost>> {
+impl<T> Future for Offloaded<T> {
+    type Output = Result<T, StoreLost>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut state = lock(&self.0);
         match state.outcome.take() {
             Some(outcome) => Poll::Ready(outcome),
@@ -69,9 +73,9 @@ impl Offloaded {
 }
 
 /// Tells who waits, also after a panic.
-struct EndOnDrop(Arc<Mutex<State>>);
+struct EndOnDrop<T>(Arc<Mutex<State<T>>>);
 
-impl Drop for EndOnDrop {
+impl<T> Drop for EndOnDrop<T> {
     fn drop(&mut self) {
         let mut state = lock(&self.0);
         state.outcome.get_or_insert(Err(StoreLost));
@@ -83,7 +87,7 @@ impl Drop for EndOnDrop {
     }
 }
 
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+fn lock<T>(state: &Mutex<State<T>>) -> MutexGuard<'_, State<T>> {
     // Each change is one assignment.
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -19,6 +19,7 @@ mod node;
 mod reset;
 mod round;
 mod topology;
+mod waiting;
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -35,8 +36,8 @@ use super::offload::{Offload, Offloaded};
 use crate::protocol::{Reply, Request};
 use crate::store::{Batch, Executor, StoreLost};
 use cluster::Cluster;
-use command::{LongValue, Outcome, SHORT_VALUE_LEN, mean_value_len};
-use round::Round;
+use command::{LongValue, Outcome, SHORT_VALUE_LEN};
+use round::{Round, drop_excess, longest_value_len};
 
 /// About what one round may read, in bytes: what others wait for meanwhile.
 const ROUND_READ_LEN: usize = 1 << 20;
@@ -47,7 +48,8 @@ pub(super) struct RemoteStore {
     stage: Stage,
     /// What is known about the first requests of the batch.
     outcomes: VecDeque<Outcome>,
-    /// How long the values are that it will read, as the last round's were.
+    /// How long the values may be that it will read: as the longest of the last
+    /// round, or half as long as before.
     value_len: usize,
 }
 
@@ -59,7 +61,7 @@ struct Shared {
 /// What this connection's batch waits for.
 enum Stage {
     Idle,
-    Parsing(Offloaded),
+    Parsing(Offloaded<Batch>),
     Executing(BoxFuture<Vec<Outcome>>),
     Fetching(BoxFuture<Reply>),
 }
@@ -95,8 +97,11 @@ impl RemoteStore {
     /// Begins what the batch needs next.
     fn begin(&self, batch: &mut Batch) -> Stage {
         if batch.has_long_frame() {
-            let batch = std::mem::take(batch);
-            return Stage::Parsing(self.shared.offload.execute(batch, Batch::parse));
+            let mut batch = std::mem::take(batch);
+            return Stage::Parsing(self.shared.offload.execute(move || {
+                batch.parse();
+                batch
+            }));
         }
         let cluster = Arc::clone(&self.shared.cluster);
         let reads_max = NonZero::new(ROUND_READ_LEN / self.value_len.max(1));
@@ -104,6 +109,7 @@ impl RemoteStore {
         match Round::plan(batch.requests(), &cluster.config.prefix, reads_max) {
             Round::Commands { commands, repeats } => Stage::Executing(Box::pin(async move {
                 let mut outcomes = cluster.execute(commands).await?;
+                drop_excess(&mut outcomes);
                 repeats.settle(&mut outcomes);
                 Ok(outcomes)
             })),
@@ -116,12 +122,14 @@ impl RemoteStore {
 
     /// Begins to fetch the value that the next request asks for.
     fn fetch(&self, batch: &Batch) -> Stage {
-        let cluster = Arc::clone(&self.shared.cluster);
+        let shared = Arc::clone(&self.shared);
         let Some(Request::Get { key }) = batch.requests().next() else {
             unreachable!("only a read finds a long value");
         };
-        let value = LongValue::new(&cluster.config.prefix, key.as_str());
-        Stage::Fetching(Box::pin(async move { cluster.fetch(value).await }))
+        let value = LongValue::new(&shared.cluster.config.prefix, key.as_str());
+        Stage::Fetching(Box::pin(async move {
+            shared.cluster.fetch(value, &shared.offload).await
+        }))
     }
 
     /// Answers what is known, up to the first value that has to be fetched;
@@ -156,12 +164,12 @@ impl Executor for RemoteStore {
                     };
                 }
                 Stage::Parsing(parsing) => {
-                    *batch = ready!(parsing.poll(cx))?;
+                    *batch = ready!(Pin::new(parsing).poll(cx))?;
                     self.stage = Stage::Idle;
                 }
                 Stage::Executing(executing) => {
                     let outcomes = ready!(executing.as_mut().poll(cx))?;
-                    self.value_len = mean_value_len(&outcomes).unwrap_or(self.value_len);
+                    self.value_len = longest_value_len(&outcomes).max(self.value_len / 2);
                     self.outcomes = outcomes.into();
                     self.stage = Stage::Idle;
                 }

@@ -15,6 +15,11 @@ pub struct RemoteAddress {
     seeds: Vec<ConnectionInfo>,
 }
 
+/// What is said of an address that can't be read.
+const WRONG: &str = "what follows :// has to be HOST:PORT, or USER:PASSWORD@HOST:PORT with any @, \
+                     /, :, ? and # in the user or the password written as %40, %2F, %3A, %3F and \
+                     %23";
+
 /// What answers at a [`RemoteAddress`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -95,6 +100,7 @@ impl FromStr for RemoteAddress {
         };
         // What is before it may be a password with a slash that should not be there.
         let (user, rest) = match rest.rsplit_once('@') {
+            Some((user, _)) if user.contains('@') => return Err(WRONG.to_owned()),
             Some((user, rest)) => (format!("{user}@"), rest),
             None => (String::new(), rest),
         };
@@ -114,10 +120,7 @@ impl FromStr for RemoteAddress {
                 false => connection_info(&format!("{scheme}://{user}{host}/{path}")),
             })
             .collect::<Option<_>>()
-            .ok_or(
-                "what follows :// has to be HOST:PORT, or USER:PASSWORD@HOST:PORT with any @, /, \
-                 :, ? and # in the user or the password written as %40, %2F, %3A, %3F and %23",
-            )?;
+            .ok_or(WRONG)?;
         Ok(Self { kind, seeds })
     }
 }
@@ -154,7 +157,7 @@ impl NodeAddress {
     pub(super) fn of_redirection(text: &str, from: &Self) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;
         let host = match host {
-            "" => &from.host,
+            "" | "?" => &from.host,
             host => host.trim_start_matches('[').trim_end_matches(']'),
         };
         Some(Self {
@@ -224,6 +227,8 @@ mod tests {
             "redis://:secret@h:1/?protocol=2",
             "redis://:secret@h:1/db",
             "redis://:secret",
+            "redis://:se@secret@h",
+            "redis-cluster://:secret@h:1,:secret@i:2",
             "redis://:sec/ret@h:1",
             "redis://:secret/ret@h:1",
             "redis://:se?secret@h",

@@ -3,22 +3,24 @@
 use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
 use std::hash::BuildHasher;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use redis::RedisError;
-use tokio::sync::Notify;
+use tokio::sync::{Mutex as AsyncMutex, Notify};
 use tokio::time::{Instant, sleep};
 
 use super::super::log;
-use super::address::NodeAddress;
+use super::address::{Kind, NodeAddress};
 use super::command::{Command, Outcome};
 use super::config::RemoteStoreConfig;
 use super::errors::{slots_move, unowned};
 use super::node::Node;
 use super::round::Settled;
 use super::topology::Topology;
+use crate::protocol::Reply;
 use crate::store::StoreLost;
 
 /// Before commands are sent after a redirection, from the second on; doubled
@@ -35,8 +37,20 @@ pub(super) struct Cluster {
     /// All that are connected to: those of the view, and those that others have
     /// redirected to.
     nodes: Mutex<HashMap<NodeAddress, Arc<Node>>>,
+    /// Resets that clients have asked for.
+    pub(super) resets_came: AtomicU64,
+    /// Locked while one is under way.
+    pub(super) last_reset: AsyncMutex<Option<LastReset>>,
     /// Told when the view may be out of date.
     pub(super) changed: Arc<Notify>,
+}
+
+/// What came of a reset.
+#[derive(Debug)]
+pub(super) struct LastReset {
+    /// So many of those that came first were there before it began.
+    pub(super) is_for: u64,
+    pub(super) outcome: Result<Reply, StoreLost>,
 }
 
 /// What goes to one node, in order.
@@ -51,8 +65,8 @@ pub(super) struct View {
 }
 
 impl Cluster {
-    /// Begins to connect to its nodes.
-    pub(super) fn new(config: RemoteStoreConfig, topology: Topology) -> Self {
+    /// Begins to connect to its nodes. Fails as [`adopt`](Self::adopt).
+    pub(super) fn new(config: RemoteStoreConfig, topology: Topology) -> Result<Self, RedisError> {
         let cluster = Self {
             config,
             // Cut off or not, it is random.
@@ -62,10 +76,12 @@ impl Cluster {
                 nodes: Vec::new(),
             })),
             nodes: Mutex::default(),
+            resets_came: AtomicU64::new(0),
+            last_reset: AsyncMutex::default(),
             changed: Arc::default(),
         };
-        cluster.adopt(topology);
-        cluster
+        cluster.adopt(topology)?;
+        Ok(cluster)
     }
 
     /// Has the nodes execute the commands, each where its slot is. Returns what
@@ -99,7 +115,7 @@ impl Cluster {
             }
         }
         // Each is settled, or was sent again.
-        Ok(outcomes.into_iter().flatten().collect())
+        outcomes.into_iter().collect::<Option<_>>().ok_or(StoreLost)
     }
 
     /// The commands for each node in their order, and those for none.
@@ -115,6 +131,8 @@ impl Cluster {
         let mut without_node = Vec::new();
         for command in commands {
             let node = match &command.redirection {
+                // A server alone has no others.
+                Some(_) if self.config.address.kind() == Kind::Server => None,
                 Some(redirection) => self.node(&redirection.node).ok(),
                 None => view.owner(command.slot).cloned(),
             };
@@ -141,18 +159,17 @@ impl Cluster {
         view.topology.is_complete() && view.nodes.iter().all(|node| node.is_up())
     }
 
-    /// Believes it, and connects to its primaries and no others.
-    pub(super) fn adopt(&self, topology: Topology) {
-        let nodes: Result<Vec<_>, _> = topology.primaries.iter().map(|it| self.node(it)).collect();
-        let Ok(nodes) = nodes else {
-            // An address that nobody can connect to.
-            return;
-        };
+    /// Believes it, and connects to its primaries and no others. Fails if one of
+    /// their addresses makes no sense.
+    pub(super) fn adopt(&self, topology: Topology) -> Result<(), RedisError> {
+        let nodes = topology.primaries.iter().map(|it| self.node(it));
+        let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
         self.nodes()
             .retain(|address, _| topology.primaries.contains(address));
         log_changes(&self.view().topology, &topology);
         let view = Arc::new(View { topology, nodes });
         *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
+        Ok(())
     }
 
     fn node(&self, address: &NodeAddress) -> Result<Arc<Node>, RedisError> {

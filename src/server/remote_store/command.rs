@@ -65,19 +65,6 @@ pub(super) enum Outcome {
     Fetched(Vec<u8>),
 }
 
-/// How long the values were that were read, in the mean; `None` if none was.
-pub(super) fn mean_value_len(outcomes: &[Outcome]) -> Option<usize> {
-    let len = |outcome: &Outcome| match outcome {
-        Outcome::Replied(Reply::Value(value)) => Some(value.as_bytes().len()),
-        Outcome::Replied(Reply::NoValue) => Some(0),
-        Outcome::Long => Some(SHORT_VALUE_LEN),
-        _ => None,
-    };
-    let lens = outcomes.iter().filter_map(len);
-    let (count, sum) = lens.fold((0, 0), |(count, sum), len| (count + 1, sum + len));
-    sum.checked_div(count)
-}
-
 /// A value that has to be fetched alone.
 #[derive(Debug)]
 pub(super) struct LongValue {
@@ -86,9 +73,10 @@ pub(super) struct LongValue {
 }
 
 impl Command {
-    /// The removal of everything from the node that it is sent to.
+    /// The removal of everything from the database of the node that it is sent
+    /// to.
     pub(super) fn flush() -> Self {
-        let mut cmd = redis::cmd("FLUSHALL");
+        let mut cmd = redis::cmd("FLUSHDB");
         cmd.arg("ASYNC");
         Self {
             index: 0,

@@ -56,7 +56,8 @@ impl Cluster {
     /// of the addresses, or not of the kind that the configuration says.
     pub(super) async fn connect(config: RemoteStoreConfig) -> io::Result<Arc<Self>> {
         let topology = first_topology(&config).await.map_err(io::Error::other)?;
-        let cluster = Arc::new(Self::new(config, topology));
+        let cluster = Self::new(config, topology).map_err(io::Error::other)?;
+        let cluster = Arc::new(cluster);
         join_all(cluster.view().nodes.iter().map(|node| node.tried())).await;
         if cluster.config.address.kind() == Kind::Cluster {
             keep_fresh(&cluster);
@@ -64,15 +65,12 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// As [`refresh`](Self::refresh), where there is anything to ask.
-    pub(super) async fn refresh_if_cluster(&self) {
-        if self.config.address.kind() == Kind::Cluster {
-            self.refresh().await;
+    /// Asks who has what. If nobody answers, what was known is kept, and this
+    /// says so. Of a server alone it is always known.
+    pub(super) async fn refresh(&self) -> bool {
+        if self.config.address.kind() == Kind::Server {
+            return true;
         }
-    }
-
-    /// Asks who has what. If nobody answers, what was known is kept.
-    async fn refresh(&self) {
         let view = self.view();
         let (mut up, down): (Vec<_>, Vec<_>) = view.nodes.iter().partition(|node| node.is_up());
         if !up.is_empty() {
@@ -86,7 +84,7 @@ impl Cluster {
                 continue;
             };
             if let Some(topology) = Topology::read(&answer, &node.address) {
-                return self.adopt(topology);
+                return self.adopt(topology).is_ok();
             }
         }
         let others = view.topology.replicas.iter().cloned();
@@ -95,9 +93,10 @@ impl Cluster {
         for address in others.chain(down) {
             let answer = ask_once(&self.config, &address).await.ok();
             if let Some(topology) = answer.and_then(|it| Topology::read(&it, &address)) {
-                return self.adopt(topology);
+                return self.adopt(topology).is_ok();
             }
         }
+        false
     }
 }
 

@@ -3,7 +3,7 @@
 use redis::{ErrorKind, RedisError, ServerError};
 
 use super::address::NodeAddress;
-use crate::protocol::Reply;
+use crate::protocol::{BadRequest, Reply};
 
 /// How many characters of a node's own words are passed on.
 const WORDS_LEN_MAX: usize = 200;
@@ -15,6 +15,8 @@ pub(super) enum SendError {
     Unreachable,
     /// They were not sent: others were before them for too long.
     Busy,
+    /// They were not sent: there is no memory for them or their answers.
+    NoMemory,
     /// They may have been executed, or not.
     Unknown,
 }
@@ -32,6 +34,7 @@ impl SendError {
                 "A node of the store that this needs does not keep up, so nothing was done; \
                  try again more slowly."
             }
+            Self::NoMemory => return Some((&BadRequest::NoMemory).into()),
             Self::Unknown => return None,
         };
         Some(Reply::Unavailable(sentence.to_owned()))
@@ -64,17 +67,18 @@ impl Redirection {
 
 /// Whether the node may not be the one that has the key any more.
 pub(super) fn is_out_of_date(error: &ServerError) -> bool {
-    matches!(
-        error.code(),
-        "MOVED" | "CLUSTERDOWN" | "READONLY" | "MASTERDOWN"
-    )
+    matches!(error.code(), "MOVED" | "READONLY" | "MASTERDOWN")
 }
 
 /// The reply to a request that a node has refused, and so not executed (A6).
 pub(super) fn refused(error: &ServerError) -> Reply {
     let sentence = match error.code() {
         "OOM" => "The store's memory is full; remove entries, or raise the maxmemory of its nodes.",
-        "MOVED" | "ASK" | "TRYAGAIN" | "READONLY" => return slots_move(),
+        "MOVED" | "ASK" | "TRYAGAIN" => return slots_move(),
+        "READONLY" => {
+            "The store's node is a replica and takes no changes; try again in a second, or name \
+             its primary in --store."
+        }
         "CLUSTERDOWN" | "MASTERDOWN" => return unowned(),
         "LOADING" => "The store's node is loading its entries; try again in a few seconds.",
         "NOREPLICAS" => "The store's node has too few replicas to take changes; try again later.",
@@ -121,12 +125,27 @@ fn words(error: &ServerError) -> String {
     shortened(words.trim_end())
 }
 
-/// Why a node can't be reached, for people; without a password.
+/// Why a node can't be reached, for people. None of its own words: some repeat
+/// what they were sent, and that may be the password.
 pub(super) fn told(error: &RedisError) -> String {
     if error.is_timeout() {
         return "it does not answer".to_owned();
     }
-    shortened(&error.to_string())
+    let words = error.to_string();
+    let told = match error.kind() {
+        // The system's words.
+        ErrorKind::Io => return shortened(&words),
+        _ if words.contains("unknown command") => {
+            "it does not know HELLO; Redis has it from version 6 on"
+        }
+        _ if lacks_rights(&words) => "it lets that user do too little",
+        _ if is_refusal(error) => "it refuses that user or password",
+        _ => match error.code() {
+            Some(code) => return format!("it answers {}", shortened(code)),
+            None => "it does not answer as a Redis server does",
+        },
+    };
+    told.to_owned()
 }
 
 fn shortened(words: &str) -> String {
@@ -137,9 +156,14 @@ fn shortened(words: &str) -> String {
 fn is_refusal(error: &RedisError) -> bool {
     let words = error.to_string();
     error.kind() == ErrorKind::AuthenticationFailed
-        || ["WRONGPASS", "NOAUTH", "NOPERM"]
+        || ["WRONGPASS", "NOAUTH"]
             .iter()
             .any(|code| words.contains(code))
+        || lacks_rights(&words)
+}
+
+fn lacks_rights(words: &str) -> bool {
+    words.contains("NOPERM") || words.contains("no permissions")
 }
 
 /// What a server does that is spoken to with TLS and has none, or the other way

@@ -1,8 +1,8 @@
 //! Long values, one at a time for each connection.
 
 use redis::Value as Answer;
-use tokio::task::spawn_blocking;
 
+use super::super::offload::Offload;
 use super::cluster::Cluster;
 use super::command::{Command, LongValue, Outcome, value_reply};
 use super::errors::odd;
@@ -12,15 +12,19 @@ use crate::store::StoreLost;
 impl Cluster {
     /// The reply to a GET of a long value. Asks for its length first, so that
     /// it finds room for it among what others wait for.
-    pub(super) async fn fetch(&self, value: LongValue) -> Result<Reply, StoreLost> {
+    pub(super) async fn fetch(
+        &self,
+        value: LongValue,
+        offload: &Offload,
+    ) -> Result<Reply, StoreLost> {
         let len = match self.execute_one(value.measure()).await? {
             Outcome::Measured(len) => len,
             outcome => return Ok(reply(outcome)),
         };
         match self.execute_one(value.fetch(len)).await? {
             Outcome::Fetched(text) => {
-                let read = spawn_blocking(|| value_reply(Answer::BulkString(text)));
-                read.await.map_err(|_| StoreLost)
+                let read = || value_reply(Answer::BulkString(text));
+                offload.execute(read).await
             }
             outcome => Ok(reply(outcome)),
         }

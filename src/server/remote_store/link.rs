@@ -71,16 +71,20 @@ impl Link {
     }
 
     /// Sends the commands and returns the `count` values that they are answered
-    /// with.
+    /// with, if it gets them within the store's timeout and so much longer.
     pub(super) async fn send(
         &self,
         commands: &Pipeline,
         count: usize,
+        longer: Duration,
     ) -> Result<Vec<Value>, SendError> {
         let Up {
             mut connection,
             lost,
         } = self.up().await?;
+        if !longer.is_zero() {
+            connection.set_response_timeout(self.timeout + longer);
+        }
         let answered = connection.send_packed_commands(commands, 0, count).await;
         answered.map_err(|_| {
             // It has failed, or does not answer: whatever else it carries is
@@ -157,8 +161,9 @@ impl Keeper {
                             "can't be reached ({why}); what needs it gets 503 until it can"
                         ));
                     }
-                    state.send_replace(State::Down);
-                    self.changed.notify_one();
+                    if !matches!(state.send_replace(State::Down), State::Down) {
+                        self.changed.notify_one();
+                    }
                 }
             }
             sleep(pause).await;

@@ -13,6 +13,8 @@ use super::config::RemoteStoreConfig;
 use super::errors::{SendError, is_out_of_date};
 use super::link::{Keeper, Link};
 use super::round::{Settled, settle};
+use super::waiting::{Wait, WaitingLink};
+use crate::memory::reserve;
 use crate::store::StoreLost;
 
 /// Bytes that may be on their way to a node and back, counted before they are
@@ -25,6 +27,12 @@ const ROOM_UNIT: usize = 1 << 10;
 /// A command that takes more than this, in bytes, is long.
 const LONG_LEN: usize = 2 * SHORT_VALUE_LEN;
 
+/// How often a long value is in memory while it is sent or received, at most.
+const COPIES: usize = 4;
+
+/// A long value may take a second more for so many bytes.
+const SECOND_LEN: usize = 1 << 20;
+
 /// WAIT ends before the node is given up for not answering.
 const WAIT_PART: u32 = 2;
 
@@ -35,7 +43,8 @@ pub(super) struct Node {
     links: Links,
     room: Semaphore,
     timeout: Duration,
-    replicas: u32,
+    /// What a change waits for before it is acknowledged.
+    wait: Option<Wait>,
     /// Told when the owners of slots may have changed.
     changed: Arc<Notify>,
 }
@@ -46,15 +55,16 @@ pub(super) struct Node {
 #[derive(Debug)]
 struct Links {
     quick: Link,
-    /// For rounds with a long value.
+    /// For rounds with a long value, and for looking at all keys.
     long: Link,
     /// For changes that wait for replicas, if any do.
-    waiting: Option<Link>,
+    waiting: Option<Arc<WaitingLink>>,
 }
 
 impl Links {
     fn all(&self) -> impl Iterator<Item = &Link> {
-        [&self.quick, &self.long].into_iter().chain(&self.waiting)
+        let waiting = self.waiting.as_ref().map(|waiting| waiting.link());
+        [&self.quick, &self.long].into_iter().chain(waiting)
     }
 }
 
@@ -74,16 +84,21 @@ impl Node {
                 changed: Arc::clone(changed),
             })
         };
+        let wait = Wait {
+            replicas: config.replicas,
+            timeout: config.timeout / WAIT_PART,
+        };
+        let wait = Some(wait).filter(|wait| wait.replicas > 0);
         Ok(Arc::new(Self {
             links: Links {
                 quick: open(Some(address.to_string())),
                 long: open(None),
-                waiting: (config.replicas > 0).then(|| open(None)),
+                waiting: wait.map(|wait| Arc::new(WaitingLink::new(open(None), wait))),
             },
+            wait,
             address,
             room: Semaphore::new(ROOM_LEN / ROOM_UNIT),
             timeout: config.timeout,
-            replicas: config.replicas,
             changed: Arc::clone(changed),
         }))
     }
@@ -102,10 +117,12 @@ impl Node {
 
     /// Has it answer one command that is no request of a client.
     pub(super) async fn ask(&self, command: &Cmd) -> Result<Value, SendError> {
-        let mut pipeline = Pipeline::with_capacity(1);
-        pipeline.add_command(command.clone());
-        let mut answers = self.links.quick.send(&pipeline, 1).await?;
-        answers.pop().ok_or(SendError::Unknown)
+        ask(&self.links.quick, command).await
+    }
+
+    /// As [`ask`](Self::ask), where the answer may take long.
+    pub(super) async fn ask_long(&self, command: &Cmd) -> Result<Value, SendError> {
+        ask(&self.links.long, command).await
     }
 
     /// Sends the commands together and sorts out the answers. Fails when nobody
@@ -137,39 +154,41 @@ impl Node {
     }
 
     /// The answers to the commands. Takes those out of `commands` while they
-    /// are on their way, and puts them back if they are still needed.
+    /// are on their way, and puts them back if some have to be sent again.
     async fn send(&self, commands: &mut [Command]) -> Result<Vec<Value>, SendError> {
         let len = commands.iter().map(|command| command.len).sum();
         let _room = self.take_room(len).await?;
-        let waits = self.waits_for_replicas(commands);
-        let asks = commands.iter().any(is_ask);
-        let mut pipeline = Pipeline::with_capacity(commands.len() + 1);
+        let is_long = commands.iter().any(|command| command.len > LONG_LEN);
+        if is_long && !reserve::has_room(len.saturating_mul(COPIES)) {
+            return Err(SendError::NoMemory);
+        }
+        let changes = commands.iter().any(|command| command.verb.changes());
+        let wait = self.wait.filter(|_| changes);
+        let mut sent = Pipeline::with_capacity(commands.len() + 1);
         for command in commands.iter_mut() {
             if is_ask(command) {
-                pipeline.cmd("ASKING");
+                sent.cmd("ASKING");
             }
-            pipeline.add_command(command.take_cmd());
+            sent.add_command(command.take_cmd());
         }
-        if waits {
-            let millis = (self.timeout / WAIT_PART).as_millis();
-            let millis = u64::try_from(millis).unwrap_or(u64::MAX).max(1);
-            pipeline.cmd("WAIT").arg(self.replicas).arg(millis);
-        }
-        let mut answers = self
-            .link_for(commands)
-            .send(&pipeline, pipeline.len())
-            .await?;
-        let waited = if waits { answers.pop() } else { None };
-        if asks {
+        let (sent, mut answers, is_enough) = match (wait, &self.links.waiting) {
+            (Some(_), Some(waiting)) if !is_long => {
+                let sent = Arc::new(sent);
+                let (answers, is_enough) = waiting.send(Arc::clone(&sent)).await?;
+                (sent, answers, is_enough)
+            }
+            _ => self.send_alone(sent, wait, is_long.then_some(len)).await?,
+        };
+        if commands.iter().any(is_ask) {
             let mut answered = answers.into_iter();
             let of_command = |command: &Command| answered.nth(usize::from(is_ask(command)));
             answers = commands.iter().filter_map(of_command).collect();
         }
-        if waits && !self.has_enough_replicas(waited, commands, &answers) {
+        if !is_enough && commands.iter().zip(&answers).any(has_changed) {
             return Err(SendError::Unknown);
         }
-        if answers.iter().any(is_unfinished) {
-            let mut sent = pipeline.cmd_iter();
+        if answers.iter().any(is_redirection) {
+            let mut sent = sent.cmd_iter();
             for command in commands.iter_mut() {
                 let cmd = sent.nth(usize::from(is_ask(command)));
                 command.cmd = cmd.cloned().unwrap_or_default();
@@ -178,36 +197,26 @@ impl Node {
         Ok(answers)
     }
 
-    fn link_for(&self, commands: &[Command]) -> &Link {
-        if commands.iter().any(|command| command.len > LONG_LEN) {
-            return &self.links.long;
-        }
-        match &self.links.waiting {
-            Some(waiting) if self.waits_for_replicas(commands) => waiting,
-            _ => &self.links.quick,
-        }
-    }
-
-    fn waits_for_replicas(&self, commands: &[Command]) -> bool {
-        self.replicas > 0 && commands.iter().any(|it| it.verb.changes())
-    }
-
-    /// Whether the replicas have what the commands have changed, as WAIT was
-    /// answered.
-    fn has_enough_replicas(
+    /// Sends them over a connection on which nothing waits for replicas, but
+    /// for what is long. Returns the commands too, and whether replicas have
+    /// what was changed.
+    async fn send_alone(
         &self,
-        waited: Option<Value>,
-        commands: &[Command],
-        answers: &[Value],
-    ) -> bool {
-        let is_enough = match waited {
-            Some(Value::Int(count)) => count >= i64::from(self.replicas),
-            _ => false,
+        mut commands: Pipeline,
+        wait: Option<Wait>,
+        long_len: Option<usize>,
+    ) -> Result<(Arc<Pipeline>, Vec<Value>, bool), SendError> {
+        let link = match long_len {
+            Some(_) => &self.links.long,
+            None => &self.links.quick,
         };
-        let has_changed = |(command, answer): (&Command, &Value)| {
-            command.verb.changes() && !matches!(answer, Value::ServerError(_) | Value::Int(0))
-        };
-        is_enough || !commands.iter().zip(answers).any(has_changed)
+        let longer = Duration::from_secs((long_len.unwrap_or_default() / SECOND_LEN) as u64);
+        if let Some(wait) = wait {
+            wait.add_to(&mut commands);
+        }
+        let mut answers = link.send(&commands, commands.len(), longer).await?;
+        let is_enough = wait.is_none_or(|wait| wait.take_from(&mut answers));
+        Ok((Arc::new(commands), answers, is_enough))
     }
 
     async fn take_room(&self, len: usize) -> Result<SemaphorePermit<'_>, SendError> {
@@ -224,16 +233,22 @@ impl Node {
     }
 }
 
+async fn ask(link: &Link, command: &Cmd) -> Result<Value, SendError> {
+    let mut pipeline = Pipeline::with_capacity(1);
+    pipeline.add_command(command.clone());
+    let mut answers = link.send(&pipeline, 1, Duration::ZERO).await?;
+    answers.pop().ok_or(SendError::Unknown)
+}
+
 fn is_ask(command: &Command) -> bool {
     command.redirection.as_ref().is_some_and(|it| it.is_ask)
 }
 
-/// Whether the command that was answered so may have to be sent again, or
-/// another of its key.
-fn is_unfinished(answer: &Value) -> bool {
-    match answer {
-        Value::ServerError(_) => true,
-        Value::BulkString(text) => text.len() == SHORT_VALUE_LEN,
-        _ => false,
-    }
+fn is_redirection(answer: &Value) -> bool {
+    matches!(answer, Value::ServerError(error) if matches!(error.code(), "MOVED" | "ASK"))
+}
+
+/// Whether the node has something now that it did not have before.
+fn has_changed((command, answer): (&Command, &Value)) -> bool {
+    command.verb.changes() && !matches!(answer, Value::ServerError(_) | Value::Int(0))
 }

@@ -2,12 +2,13 @@
 //! may see a part of it.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures_util::future::join_all;
 use redis::Value;
 
 use super::address::Kind;
-use super::cluster::{Cluster, View};
+use super::cluster::{Cluster, LastReset, View};
 use super::command::{Command, Outcome};
 use super::config::ResetScope;
 use super::errors::{SendError, odd, refused, slots_move, unowned};
@@ -35,12 +36,31 @@ enum Stopped {
 }
 
 impl Cluster {
-    /// Removes every entry. Fails when some may be left.
+    /// Removes every entry. Fails when some may be left. Those that come while
+    /// it is under way wait, and the next is for all of them.
     pub(super) async fn reset(&self) -> Result<Reply, StoreLost> {
+        let came = self.resets_came.fetch_add(1, Ordering::Relaxed);
+        let mut last = self.last_reset.lock().await;
+        if let Some(last) = &*last
+            && last.is_for > came
+        {
+            return last.outcome.clone();
+        }
+        let is_for = self.resets_came.load(Ordering::Relaxed);
+        let outcome = self.remove_all().await;
+        *last = Some(LastReset {
+            is_for,
+            outcome: outcome.clone(),
+        });
+        outcome
+    }
+
+    async fn remove_all(&self) -> Result<Reply, StoreLost> {
         // A node that is not known would keep its entries.
-        self.refresh_if_cluster().await;
+        let is_known = self.refresh().await;
         let mut view = self.view();
-        if !view.topology.is_complete() || !view.nodes.iter().all(|node| node.is_up()) {
+        if !is_known || !view.topology.is_complete() || !view.nodes.iter().all(|node| node.is_up())
+        {
             return Ok(unowned());
         }
         if let Err(reply) = self.check_moves(&view).await {
@@ -54,7 +74,9 @@ impl Cluster {
                 Err(Stopped::Before(reply)) if !removed => return Ok(reply),
                 Err(_) => return Err(StoreLost),
             }
-            self.refresh_if_cluster().await;
+            if !self.refresh().await {
+                return Err(StoreLost);
+            }
             let now = self.view();
             passes = match now.topology == view.topology {
                 true => passes + 1,
@@ -123,7 +145,7 @@ impl Cluster {
             scan.arg(&*cursor).arg("MATCH").arg(&*pattern);
             scan.arg("COUNT").arg(SCAN_COUNT);
             let answer = node
-                .ask(&scan)
+                .ask_long(&scan)
                 .await
                 .map_err(|error| stopped(removed, error))?;
             let (next, keys) = read_scan(answer).map_err(|reply| match removed {
@@ -132,10 +154,12 @@ impl Cluster {
             })?;
             let commands: Vec<_> = keys.iter().enumerate().map(Command::delete).collect();
             let outcomes = self.execute(commands).await;
-            for outcome in outcomes.map_err(|StoreLost| Stopped::Within)? {
+            let outcomes = outcomes.map_err(|StoreLost| Stopped::Within)?;
+            let is_removed = |outcome: &Outcome| matches!(outcome, Outcome::Replied(Reply::Done));
+            removed |= outcomes.iter().any(is_removed);
+            for outcome in outcomes {
                 match outcome {
-                    Outcome::Replied(Reply::Done) => removed = true,
-                    Outcome::Replied(Reply::NoKey) => {}
+                    Outcome::Replied(Reply::Done | Reply::NoKey) => {}
                     Outcome::Replied(reply) if !removed => return Err(Stopped::Before(reply)),
                     _ => return Err(Stopped::Within),
                 }

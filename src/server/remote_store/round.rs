@@ -8,10 +8,10 @@ use std::num::NonZero;
 use redis::Value as Answer;
 
 use super::address::NodeAddress;
-use super::command::{Command, Outcome, Verb};
+use super::command::{Command, Outcome, SHORT_VALUE_LEN, Verb};
 use super::errors::Redirection;
-use crate::protocol::{KeyRef, Request};
-use crate::store::StoreLost;
+use crate::protocol::{KeyRef, Reply, Request};
+use crate::store::{REPLIES_LEN_MAX, StoreLost};
 
 /// What a batch has next.
 #[derive(Debug)]
@@ -105,6 +105,49 @@ impl Hasher for HashOfHash {
     }
 }
 
+/// How long the longest value was that a round has read.
+pub(super) fn longest_value_len(outcomes: &[Outcome]) -> usize {
+    let len = |outcome: &Outcome| match outcome {
+        Outcome::Long => SHORT_VALUE_LEN,
+        outcome => value_len(outcome),
+    };
+    outcomes.iter().map(len).max().unwrap_or_default()
+}
+
+/// Drops values beyond what the replies of a batch may hold, and one more. They
+/// are read again when it is their turn.
+pub(super) fn drop_excess(outcomes: &mut Vec<Outcome>) {
+    let mut len = 0;
+    let is_enough = |outcome: &Outcome| {
+        len += value_len(outcome);
+        len >= REPLIES_LEN_MAX
+    };
+    let Some(last) = outcomes.iter().position(is_enough) else {
+        return;
+    };
+    let is_read = |outcome: &Outcome| {
+        let Outcome::Replied(reply) = outcome else {
+            return true;
+        };
+        matches!(reply, Reply::Value(_) | Reply::NoValue)
+    };
+    if outcomes[last + 1..].iter().all(is_read) {
+        outcomes.truncate(last + 1);
+    }
+    for outcome in &mut outcomes[last + 1..] {
+        if let Outcome::Replied(Reply::Value(_)) = outcome {
+            *outcome = Outcome::Long;
+        }
+    }
+}
+
+fn value_len(outcome: &Outcome) -> usize {
+    match outcome {
+        Outcome::Replied(Reply::Value(value)) => value.as_bytes().len(),
+        _ => 0,
+    }
+}
+
 /// What one node's answers to commands come to.
 #[derive(Debug, Default)]
 pub(super) struct Settled {
@@ -130,6 +173,9 @@ pub(super) fn settle(
         _ => None,
     };
     let mut settled = Settled::default();
+    if answers.len() != commands.len() {
+        return Err(StoreLost);
+    }
     if !answers.iter().any(|answer| redirection(answer).is_some()) {
         settled.outcomes.reserve_exact(commands.len());
         for (command, answer) in commands.iter().zip(answers) {
@@ -172,7 +218,7 @@ pub(super) fn settle(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{Frame, Reply};
+    use crate::protocol::{Frame, Value};
     use crate::store::Batch;
 
     const OTHER: &str = "MOVED 1 other:2";
@@ -231,6 +277,34 @@ mod tests {
             .map(|it| matches!(it, Outcome::Long))
             .collect();
         assert_eq!(long, [false, false, true, false, true, false]);
+    }
+
+    fn read(lens: &[usize]) -> Vec<Outcome> {
+        let value = |len: &usize| {
+            let json = format!("\"{}\"", "v".repeat(*len));
+            let value = Value::read_stored(json.as_bytes()).expect("it is JSON");
+            Outcome::Replied(Reply::Value(value))
+        };
+        lens.iter().map(value).collect()
+    }
+
+    #[test]
+    fn no_more_values_are_kept_than_a_batch_holds() {
+        let mut few = read(&[1, REPLIES_LEN_MAX - 100, 1]);
+        drop_excess(&mut few);
+        assert_eq!(few.len(), 3);
+        let mut many = read(&[REPLIES_LEN_MAX / 2, REPLIES_LEN_MAX / 2, 1, 1]);
+        drop_excess(&mut many);
+        assert_eq!(many.len(), 2);
+    }
+
+    #[test]
+    fn what_was_changed_behind_dropped_values_is_known() {
+        let mut outcomes = read(&[1, REPLIES_LEN_MAX, 1]);
+        outcomes.push(Outcome::Replied(Reply::Done));
+        drop_excess(&mut outcomes);
+        assert!(matches!(outcomes[2], Outcome::Long));
+        assert!(matches!(outcomes[3], Outcome::Replied(Reply::Done)));
     }
 
     #[test]
