@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use proptest::collection::btree_set;
 use proptest::prelude::*;
 
+use super::scripted::{ScriptedNode, line};
 use super::*;
 use crate::cluster::can_start;
 
@@ -149,6 +150,66 @@ fn a_flush_removes_what_others_have_too() {
     assert_eq!(peer.status(RST), 200);
     assert_eq!(node.ask(&["DBSIZE"]).integer(), 0);
     assert_eq!(peer.status(get("k")), 404);
+}
+
+/// A number in the address is a database, and the others are somebody else's.
+#[test]
+fn a_flush_leaves_other_databases() {
+    if !can_start() {
+        return;
+    }
+    let node = Node::start(&[]);
+    node.ask(&["SET", "theirs", "1"]);
+    let store = format!("{}/3", url(&node));
+    let server = serve(&store, &["--store-reset", "flush"]);
+    let mut peer = server.connect();
+    assert_eq!(peer.set("k", "1"), 200);
+    assert_eq!(peer.status(RST), 200);
+    assert_eq!(peer.status(get("k")), 404);
+    assert_eq!(node.ask(&["DBSIZE"]).integer(), 1);
+}
+
+/// A6: a 503 would say that nothing was done.
+#[test]
+fn a_reset_that_removed_something_before_it_failed_has_no_status() {
+    let node = ScriptedNode::start();
+    node.script(|words| match words {
+        ["SCAN", ..] => line("*2\r\n$1\r\n0\r\n*2\r\n$10\r\nspeicher:a\r\n$10\r\nspeicher:b"),
+        ["UNLINK", "speicher:a"] => line("-NOREPLICAS Not enough good replicas to write."),
+        ["UNLINK", "speicher:b"] => line(":1"),
+        _ => None,
+    });
+    let server = serve(&node.url(), &[]);
+    let mut peer = server.connect();
+    peer.send(&framed(RST));
+    peer.assert_closed();
+}
+
+#[test]
+fn resets_at_the_same_time_look_at_the_keys_together() {
+    const CLIENTS: usize = 50;
+
+    let node = ScriptedNode::start();
+    let server = serve(&node.url(), &[]);
+    let mut peers: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
+    for peer in &mut peers {
+        assert_eq!(peer.set("k", "1"), 200);
+    }
+    node.turn_deaf();
+    for peer in &mut peers {
+        peer.send(&framed(RST));
+    }
+    node.hear_again();
+    for peer in &mut peers {
+        assert_eq!(status_of(&peer.reply()), 200);
+    }
+    let scans = node
+        .heard()
+        .iter()
+        .filter(|it| it.starts_with("SCAN"))
+        .count();
+    assert!((1..CLIENTS / 2).contains(&scans), "{scans}");
+    assert_eq!(peers[0].status(get("k")), 404);
 }
 
 /// More than a node names at once.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::scripted::ScriptedNode;
+use super::scripted::{ScriptedNode, line};
 use super::*;
 use crate::cluster::can_start;
 
@@ -197,6 +197,30 @@ fn no_error_sentence_shows_a_password_that_another_option_was_given() {
     for option in ["--store-reset", "--store-timeout", "--host"] {
         let said = said(&[option, "redis://u:hush@127.0.0.1:1"]);
         assert!(!said.contains("hush"), "{said}");
+    }
+}
+
+/// Some servers repeat what they were sent.
+#[test]
+fn no_password_is_told_in_the_words_of_a_server() {
+    for quotes in [["'", "'"], ["`", "`"]] {
+        let [begin, end] = quotes;
+        let args = ["3", "AUTH", "default", "hush"].map(|arg| format!("{begin}{arg}{end}"));
+        let error = format!(
+            "-ERR unknown command {begin}HELLO{end}, with args beginning with: {} ",
+            args.join(" ")
+        );
+        let node = ScriptedNode::start();
+        let store = format!("redis://:hush@{}", node.address);
+        let server = serve(&store, &[]);
+        assert_eq!(server.connect().set("k", "1"), 200);
+        node.script(move |_| line(&error));
+        let complaints = said(&["--store", &store]);
+        assert!(complaints.contains("can't use the store"), "{complaints}");
+        assert!(!complaints.contains("hush"), "{complaints}");
+        node.cut();
+        let log = server.complaint("can't be reached");
+        assert!(!log.contains("hush"), "{log}");
     }
 }
 

@@ -192,3 +192,35 @@ fn a_client_that_reads_late_gets_all_its_long_values() {
         assert_eq!(peer.reply()["value"].as_str().map(str::len), Some(MIB - 2));
     }
 }
+
+/// Each keeps what the replies of a batch may hold, however short the values
+/// were that it read before.
+#[test]
+fn clients_that_do_not_read_many_values_cost_one_batch_each() {
+    const CLIENTS: usize = 20;
+    const GETS: usize = 500;
+
+    let node = ScriptedNode::start();
+    node.put("speicher:short", "1");
+    node.put("speicher:k", &value(60_000));
+    let server = serve(&node.url(), &PATIENT);
+    let mut peers: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
+    for peer in &mut peers {
+        for _ in 0..20 {
+            assert_eq!(peer.status(get("short")), 200);
+        }
+    }
+    let before = memory(&server);
+    let gets = framed(get("k")).repeat(GETS);
+    for peer in &mut peers {
+        peer.send(&gets);
+    }
+    wait_until_still(|| memory(&server));
+    let taken = memory(&server).saturating_sub(before);
+    assert!(taken < 120 * MIB, "{} MiB", taken / MIB);
+    for peer in &mut peers {
+        for _ in 0..GETS {
+            assert_eq!(peer.reply()["value"].to_string().len(), 60_000);
+        }
+    }
+}

@@ -72,15 +72,31 @@ fn ask_is_followed_with_asking_before_each_command() {
 /// A redirection may leave out the host that it comes from.
 #[test]
 fn a_redirection_without_a_host_stays_on_the_host() {
-    let [a, b] = ScriptedNode::cluster();
-    let server = serve(&a.url(), &[]);
-    let port = b.address.port();
-    a.script(move |words| match is_about_an_entry(words) {
-        true => line(&format!("-MOVED 1 :{port}")),
+    for host in ["", "?"] {
+        let [a, b] = ScriptedNode::cluster();
+        let server = serve(&a.url(), &[]);
+        let port = b.address.port();
+        a.script(move |words| match is_about_an_entry(words) {
+            true => line(&format!("-MOVED 1 {host}:{port}")),
+            false => None,
+        });
+        assert_eq!(server.connect().set("k", "1"), 200);
+        assert_eq!(b.heard(), ["SET speicher:k 1"]);
+    }
+}
+
+/// There is nobody else to ask.
+#[test]
+fn a_server_alone_is_not_left() {
+    let (alone, other) = (ScriptedNode::start(), ScriptedNode::start());
+    let address = other.address;
+    alone.script(move |words| match is_about_an_entry(words) {
+        true => redirection("MOVED", address),
         false => None,
     });
-    assert_eq!(server.connect().set("k", "1"), 200);
-    assert_eq!(b.heard(), ["SET speicher:k 1"]);
+    let server = serve(&alone.url(), &[]);
+    unavailable(&mut server.connect(), set("k", "1"));
+    assert!(other.heard().is_empty());
 }
 
 /// A6

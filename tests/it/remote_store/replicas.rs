@@ -192,3 +192,31 @@ fn a_redis_with_a_replica_acknowledges_what_the_replica_has() {
     assert_eq!(peer.status(RST), 200);
     assert_eq!(replica.ask(&["DBSIZE"]).integer(), 0);
 }
+
+/// What comes while others wait for replicas waits together.
+#[test]
+fn many_changes_wait_together() {
+    const CLIENTS: usize = 50;
+
+    let node = node_with_replicas(1);
+    let server = serve(&node.url(), &["--store-replicas", "1"]);
+    let mut peers: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
+    for peer in &mut peers {
+        assert_eq!(peer.status(get("k")), 404);
+    }
+    node.turn_deaf();
+    for (number, peer) in peers.iter_mut().enumerate() {
+        peer.send(&framed(set(&format!("k{number}"), "1")));
+    }
+    node.hear_again();
+    for peer in &mut peers {
+        assert_eq!(status_of(&peer.reply()), 200);
+    }
+    assert_eq!(node.changes(), CLIENTS);
+    let waits = node
+        .heard()
+        .iter()
+        .filter(|it| it.starts_with("WAIT"))
+        .count();
+    assert!((1..CLIENTS / 2).contains(&waits), "{waits}");
+}
