@@ -5,10 +5,10 @@ PYTHON = python3
 run:
 	@cargo run --release -- serve $(ARGS)
 
-# The server with a Redis cluster on loopback as its store, to try by hand. Only the server needs to be fast.
+# The server with a Redis cluster on loopback as its store, to try by hand.
 cluster:
 	@cargo build --release
-	@cargo run --example cluster -- target/release/speicher $(ARGS)
+	@cargo run --release --example cluster -- target/release/speicher $(ARGS)
 
 # Tests that keep the machine busy, and so run apart from those that wait for
 # a server to be in time.
