@@ -14,12 +14,16 @@ cluster:
 # a server to be in time.
 BUSY = adversaries:: bench:: compare:: conformance faults::
 
+# Tests that wait for others most of the time, such as for a cluster's elections.
+WAITING = cluster:: remote_store::
+
 # A test runs `make run`; built here, its build does not count as the test's time.
 test:
 	cargo build --release
 	cargo test --lib --bins
 	cargo build --examples
-	cargo test --test it -- $(addprefix --skip ,$(BUSY))
+	cargo test --test it -- $(addprefix --skip ,$(BUSY) $(WAITING))
+	cargo test --test it -- $(WAITING) $(addprefix --skip ,$(BUSY)) --test-threads 4
 	cargo test --test it -- $(BUSY)
 	cargo test --doc
 	@if $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 8))' 2>/dev/null; then \
