@@ -38,9 +38,12 @@ const SHORTEST_REQUEST: &str = r#"{"command":"RST"}"#;
     note = "When it is ready it prints one line on standard output:\n\
             \x20 listening on 127.0.0.1:14567 (threads, 256 workers)\n\
             Sizes are bytes, or written 500K, 64M or 1G; times are seconds, or written\n\
-            500ms, 30s or 5m. Nothing is saved: when the server ends, its entries are gone.",
+            500ms, 30s or 5m. Entries in memory are gone when the server ends.",
     error_code(0, "stopped by a signal; peers that read had all their replies"),
-    error_code(1, "the address can't be bound, or the server had to give up"),
+    error_code(
+        1,
+        "the address can't be bound, the store can't be used, or the server had to give up"
+    ),
     error_code(2, "the command line is wrong"),
     error_code(130, "ended by a second signal"),
     help_triggers("-h", "--help", "help")
@@ -136,7 +139,8 @@ pub(crate) struct Serve {
     #[argh(option)]
     store_prefix: Option<String>,
 
-    /// how long a node of it may take to answer (5s)
+    /// how long a node of it may take to answer, plus 1s for each 1M of a long
+    /// value (5s)
     #[cfg(feature = "cluster")]
     #[argh(option, from_str_fn(parse_timeout))]
     store_timeout: Option<Duration>,
@@ -147,7 +151,7 @@ pub(crate) struct Serve {
     store_replicas: Option<u32>,
 
     /// what RST removes there: prefix, all keys that begin with it, or flush,
-    /// everything (prefix)
+    /// all keys of the database (prefix)
     #[cfg(feature = "cluster")]
     #[argh(option, from_str_fn(parse_reset), arg_name = "scope")]
     store_reset: Option<ResetScope>,

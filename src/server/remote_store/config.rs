@@ -11,7 +11,8 @@ pub struct RemoteStoreConfig {
     pub address: RemoteAddress,
     /// What all keys there begin with.
     pub prefix: String,
-    /// How long a node may take to answer before nobody knows what it did.
+    /// How long a node may take to answer before nobody knows what it did, with
+    /// a second more for each MiB of a long value.
     pub timeout: Duration,
     /// How many replicas must have a change before it is acknowledged.
     pub replicas: u32,
@@ -25,7 +26,7 @@ pub enum ResetScope {
     /// All keys with the prefix.
     #[default]
     Prefix,
-    /// Everything, because nobody else uses the store.
+    /// Everything in the database, because nobody else uses it.
     Flush,
 }
 
