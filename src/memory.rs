@@ -9,3 +9,4 @@ pub(crate) mod reserve;
 pub use allocator::Allocator;
 pub use glibc::share_one_heap;
 pub(crate) use glibc::trim;
+pub(crate) use reserve::note_freed;

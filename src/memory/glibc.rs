@@ -3,13 +3,16 @@
 #![expect(unsafe_code, reason = "calls of foreign functions")]
 
 pub use system::share_one_heap;
-pub(crate) use system::trim;
+pub(crate) use system::{shares_one_heap, trim};
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod system {
     use std::ffi::c_int;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     const M_ARENA_MAX: c_int = -8;
+
+    static SHARES_ONE_HEAP: AtomicBool = AtomicBool::new(false);
 
     unsafe extern "C" {
         fn malloc_trim(pad: usize) -> c_int;
@@ -33,12 +36,22 @@ mod system {
         // SAFETY: it takes no pointer, sets a number under the allocator's own
         // lock, and may be called from any thread at any time.
         unsafe { mallopt(M_ARENA_MAX, 1) };
+        SHARES_ONE_HEAP.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that was said.
+    pub(crate) fn shares_one_heap() -> bool {
+        SHARES_ONE_HEAP.load(Ordering::Relaxed)
     }
 }
 
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 mod system {
     pub(crate) fn trim() {}
+
+    pub(crate) fn shares_one_heap() -> bool {
+        false
+    }
 
     /// Where the allocator is glibc's, has all threads share one heap.
     pub fn share_one_heap() {}

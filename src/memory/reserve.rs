@@ -6,10 +6,11 @@
 //! short allocation fails the block is given up, and until there is room for
 //! another, what grows may take only memory that was freed.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::block::Block;
+use super::glibc;
 
 /// What is held, in bytes. It is less than the 64 MiB that glibc maps when the
 /// heap of a thread is full, so that none takes all of it.
@@ -29,6 +30,14 @@ const SHORT_LEN_MAX: usize = 1 << 20;
 /// Entries longer than this wait until the block is held again: many threads
 /// may each have one that is yet to be refused.
 const SHORT_ENTRY_LEN_MAX: usize = 64 << 10;
+
+/// What a reset frees at least before entries may take it while no block is
+/// held, and what they leave of it, in bytes.
+const FREED_LEN_MIN: usize = 64 << 20;
+
+/// What a reset has freed and no entry has taken since. It need not become
+/// address space: something small may be in use at the end of the heap.
+static FREED: AtomicUsize = AtomicUsize::new(0);
 
 static IS_HELD: AtomicBool = AtomicBool::new(false);
 
@@ -64,6 +73,24 @@ pub(crate) fn make_entry<T>(len: usize, allocate: impl FnOnce() -> Option<T>) ->
     make_entry_without(len, allocate)
 }
 
+/// So many bytes were freed at once.
+pub(crate) fn note_freed(len: usize) {
+    // In a heap of one thread they would be of no use to others.
+    if glibc::shares_one_heap() {
+        FREED.fetch_max(len, Ordering::Relaxed);
+    }
+}
+
+/// Takes so many bytes of what was freed, if that leaves enough.
+fn take_freed(len: usize) -> bool {
+    let left = |freed: usize| {
+        let left = freed.checked_sub(len)?;
+        (left >= FREED_LEN_MIN).then_some(left)
+    };
+    let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
+    FREED.fetch_update(set, fetch, left).is_ok()
+}
+
 /// Calls `allocate` again, which has failed for so many bytes, if that can help.
 pub(super) fn spend<T>(len: usize, allocate: impl FnOnce() -> T) -> Option<T> {
     if len > SHORT_LEN_MAX {
@@ -71,6 +98,7 @@ pub(super) fn spend<T>(len: usize, allocate: impl FnOnce() -> T) -> Option<T> {
     }
     let mut reserve = reserve();
     IS_HELD.store(false, Ordering::Relaxed);
+    FREED.store(0, Ordering::Relaxed);
     reserve.block = None;
     Some(allocate())
 }
@@ -90,6 +118,9 @@ fn make_entry_without<T>(len: usize, allocate: impl FnOnce() -> Option<T>) -> Op
         return None;
     }
     let entry = allocate()?;
+    if take_freed(len) {
+        return Some(entry);
+    }
     let _reserve = reserve();
     Block::new(spared_len).map(|_| entry)
 }
@@ -102,6 +133,7 @@ impl Reserve {
         let is_held = self.block.is_some();
         if is_held {
             self.spared_len = SPARED_LEN_MAX;
+            FREED.store(0, Ordering::Relaxed);
         }
         IS_HELD.store(is_held, Ordering::Relaxed);
         is_held
