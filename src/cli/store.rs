@@ -71,6 +71,11 @@ pub(super) fn with_password(text: &str, address: RemoteAddress) -> Result<Remote
     match (address.password(), env::var(PASSWORD_VARIABLE)) {
         (Some(password), _) => Err(begin_again(text, password)),
         (None, Ok(password)) if !password.is_empty() => Ok(address.with_password(&password)),
+        // Without a password the user would not be told to the store.
+        (None, _) if address.user().is_some() => Err(format!(
+            "--store names a user, but {PASSWORD_VARIABLE} is not set; put the user's password \
+             there"
+        )),
         (None, Ok(_) | Err(env::VarError::NotPresent)) => Ok(address),
         (None, Err(env::VarError::NotUnicode(_))) => {
             Err(format!("{PASSWORD_VARIABLE} is no UTF-8 text"))

@@ -35,6 +35,11 @@ pub(super) struct NodeAddress {
 }
 
 impl RemoteAddress {
+    /// The user in it.
+    pub fn user(&self) -> Option<&str> {
+        self.seeds[0].redis_settings().username()
+    }
+
     /// The password in it.
     pub fn password(&self) -> Option<&str> {
         self.seeds[0].redis_settings().password()
