@@ -29,7 +29,7 @@ const ERRORS: [(&str, &str); 14] = [
     ("NOAUTH Authentication required.", "refuses the user"),
     (
         "READONLY You can't write against a read only replica.",
-        "try again",
+        "is a replica and takes no changes; try again in a second, or name its primary in --store",
     ),
     ("CLUSTERDOWN Hash slot not served", "try again"),
     (

@@ -1,6 +1,8 @@
 //! R4, S1: what keys are called in the store, and whose they are.
 
 use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::mpsc::channel;
 
 use proptest::collection::btree_set;
 use proptest::prelude::*;
@@ -154,19 +156,23 @@ fn a_flush_removes_what_others_have_too() {
 
 /// A number in the address is a database, and the others are somebody else's.
 #[test]
-fn a_flush_leaves_other_databases() {
+fn a_flush_empties_its_database_and_leaves_others() {
     if !can_start() {
         return;
     }
     let node = Node::start(&[]);
     node.ask(&["SET", "theirs", "1"]);
     let store = format!("{}/3", url(&node));
+    let beside = serve(&store, &["--store-prefix", "other:"]);
+    assert_eq!(beside.connect().set("k", "1"), 200);
     let server = serve(&store, &["--store-reset", "flush"]);
     let mut peer = server.connect();
     assert_eq!(peer.set("k", "1"), 200);
     assert_eq!(peer.status(RST), 200);
-    assert_eq!(peer.status(get("k")), 404);
-    assert_eq!(node.ask(&["DBSIZE"]).integer(), 1);
+    let keyspace = node.ask(&["INFO", "keyspace"]);
+    let keyspace = keyspace.text();
+    assert!(keyspace.contains("db0:keys=1,"), "{keyspace}");
+    assert!(!keyspace.contains("db3:"), "{keyspace}");
 }
 
 /// A6: a 503 would say that nothing was done.
@@ -210,6 +216,37 @@ fn resets_at_the_same_time_look_at_the_keys_together() {
         .count();
     assert!((1..CLIENTS / 2).contains(&scans), "{scans}");
     assert_eq!(peers[0].status(get("k")), 404);
+}
+
+/// S1a: one that is under way may have gone past it.
+#[test]
+fn a_reset_that_comes_within_another_removes_what_was_set_before_it() {
+    let node = ScriptedNode::start();
+    let (answer, answers) = channel::<()>();
+    let answers = Mutex::new(answers);
+    node.script(move |words| match words[0] {
+        "SCAN" => {
+            // Until the test says so; it has seen no key.
+            let held = answers.lock().expect("no panic").recv().is_ok();
+            held.then(|| line("*2\r\n$1\r\n0\r\n*0")).flatten()
+        }
+        _ => None,
+    });
+    let server = serve(&node.url(), &[]);
+    let [mut first, mut second] = [(); 2].map(|()| server.connect());
+    first.send(&framed(RST));
+    wait_until("it has begun", || !node.heard().is_empty());
+    // No SET, for which the node has no ear as long as it scans.
+    node.put("speicher:k", "1");
+    second.send(&framed(RST));
+    wait_until("the second is there", || {
+        receive_queues_are_empty(server.address().port())
+    });
+    answer.send(()).expect("it scans");
+    drop(answer);
+    assert_eq!(status_of(&first.reply()), 200);
+    assert_eq!(status_of(&second.reply()), 200);
+    assert_eq!(node.entry("speicher:k"), None);
 }
 
 /// More than a node names at once.

@@ -217,7 +217,7 @@ fn clients_that_do_not_read_many_values_cost_one_batch_each() {
     }
     wait_until_still(|| memory(&server));
     let taken = memory(&server).saturating_sub(before);
-    assert!(taken < 120 * MIB, "{} MiB", taken / MIB);
+    assert!(taken < 60 * MIB, "{} MiB", taken / MIB);
     for peer in &mut peers {
         for _ in 0..GETS {
             assert_eq!(peer.reply()["value"].to_string().len(), 60_000);

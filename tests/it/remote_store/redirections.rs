@@ -1,6 +1,7 @@
 //! S1a, A6: nodes that send requests to other nodes.
 
 use std::collections::BTreeMap;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -88,15 +89,20 @@ fn a_redirection_without_a_host_stays_on_the_host() {
 /// There is nobody else to ask.
 #[test]
 fn a_server_alone_is_not_left() {
-    let (alone, other) = (ScriptedNode::start(), ScriptedNode::start());
-    let address = other.address;
+    let alone = ScriptedNode::start();
+    let other = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = other.local_addr().expect("it is bound");
+    other.set_nonblocking(true).expect("a socket");
     alone.script(move |words| match is_about_an_entry(words) {
         true => redirection("MOVED", address),
         false => None,
     });
     let server = serve(&alone.url(), &[]);
-    unavailable(&mut server.connect(), set("k", "1"));
-    assert!(other.heard().is_empty());
+    let mut peer = server.connect();
+    for payload in [set("k", "1"), get("k"), del("k")] {
+        unavailable(&mut peer, payload);
+    }
+    assert!(other.accept().is_err(), "it was connected to");
 }
 
 /// A6

@@ -14,6 +14,19 @@ fn node_with_replicas(count: usize) -> ScriptedNode {
     node
 }
 
+const REPLICATED: [&str; 4] = ["--store-replicas", "1", "--store-timeout", "20s"];
+
+/// A server, and its replica, which is in sync.
+fn node_with_its_replica() -> (Node, Node) {
+    let node = Node::start(&["--repl-diskless-sync-delay", "0"]);
+    let replica = Node::start(&["--replicaof", "127.0.0.1", &node.port().to_string()]);
+    wait_until("the replica is in sync", || {
+        let info = replica.ask(&["INFO", "replication"]);
+        info.text().contains("master_link_status:up")
+    });
+    (node, replica)
+}
+
 #[test]
 fn only_changes_wait_for_replicas() {
     let node = node_with_replicas(2);
@@ -173,17 +186,9 @@ fn a_redis_with_a_replica_acknowledges_what_the_replica_has() {
     if !can_start() {
         return;
     }
-    let node = Node::start(&["--repl-diskless-sync-delay", "0"]);
-    let replica = Node::start(&["--replicaof", "127.0.0.1", &node.port().to_string()]);
-    let server = serve(
-        &url(&node),
-        &["--store-replicas", "1", "--store-timeout", "20s"],
-    );
+    let (node, replica) = node_with_its_replica();
+    let server = serve(&url(&node), &REPLICATED);
     let mut peer = server.connect();
-    wait_until("the replica is in sync", || {
-        let info = replica.ask(&["INFO", "replication"]);
-        info.text().contains("master_link_status:up")
-    });
     for number in 0..10 {
         assert_eq!(peer.set("k", &number.to_string()), 200);
         let stored = replica.ask(&["GET", "speicher:k"]);
@@ -191,6 +196,29 @@ fn a_redis_with_a_replica_acknowledges_what_the_replica_has() {
     }
     assert_eq!(peer.status(RST), 200);
     assert_eq!(replica.ask(&["DBSIZE"]).integer(), 0);
+}
+
+/// Each waits for what it has changed itself.
+#[test]
+fn many_connections_at_once_have_their_changes_acknowledged_by_a_replica() {
+    const CLIENTS: usize = 200;
+
+    if !can_start() {
+        return;
+    }
+    let (node, replica) = node_with_its_replica();
+    let server = serve(&url(&node), &REPLICATED);
+    let mut peers: Vec<_> = (0..CLIENTS).map(|_| server.connect()).collect();
+    for (number, peer) in peers.iter_mut().enumerate() {
+        peer.send(&framed(set(&format!("k{number}"), &number.to_string())));
+    }
+    for peer in &mut peers {
+        assert_eq!(status_of(&peer.reply()), 200);
+    }
+    for number in 0..CLIENTS {
+        let stored = replica.ask(&["GET", &format!("speicher:k{number}")]);
+        assert_eq!(stored.text(), number.to_string());
+    }
 }
 
 /// What comes while others wait for replicas waits together.
