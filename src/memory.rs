@@ -9,4 +9,3 @@ pub(crate) mod reserve;
 pub use allocator::Allocator;
 pub use glibc::share_one_heap;
 pub(crate) use glibc::trim;
-pub(crate) use reserve::note_freed;

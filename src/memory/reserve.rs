@@ -6,7 +6,7 @@
 //! short allocation fails the block is given up, and until there is room for
 //! another, what grows may take only memory that was freed.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::block::Block;
@@ -35,15 +35,12 @@ const SHORT_ENTRY_LEN_MAX: usize = 64 << 10;
 /// held, and what they leave of it, in bytes.
 const FREED_LEN_MIN: usize = 64 << 20;
 
-/// What a reset has freed and no entry has taken since. It need not become
-/// address space: something small may be in use at the end of the heap.
-static FREED: AtomicUsize = AtomicUsize::new(0);
-
 static IS_HELD: AtomicBool = AtomicBool::new(false);
 
 static RESERVE: Mutex<Reserve> = Mutex::new(Reserve {
     block: None,
     spared_len: SPARED_LEN_MAX,
+    freed_len: 0,
 });
 
 /// Whoever takes or gives up address space on purpose has it locked, and
@@ -51,6 +48,9 @@ static RESERVE: Mutex<Reserve> = Mutex::new(Reserve {
 struct Reserve {
     block: Option<Block>,
     spared_len: usize,
+    /// What a reset has freed and no entry has taken since. It need not become
+    /// address space: something small may be in use at the end of the heap.
+    freed_len: usize,
 }
 
 /// Whether long frames may take memory.
@@ -77,18 +77,9 @@ pub(crate) fn make_entry<T>(len: usize, allocate: impl FnOnce() -> Option<T>) ->
 pub(crate) fn note_freed(len: usize) {
     // In a heap of one thread they would be of no use to others.
     if glibc::shares_one_heap() {
-        FREED.fetch_max(len, Ordering::Relaxed);
+        let mut reserve = reserve();
+        reserve.freed_len = reserve.freed_len.max(len);
     }
-}
-
-/// Takes so many bytes of what was freed, if that leaves enough.
-fn take_freed(len: usize) -> bool {
-    let left = |freed: usize| {
-        let left = freed.checked_sub(len)?;
-        (left >= FREED_LEN_MIN).then_some(left)
-    };
-    let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
-    FREED.fetch_update(set, fetch, left).is_ok()
 }
 
 /// Calls `allocate` again, which has failed for so many bytes, if that can help.
@@ -98,7 +89,7 @@ pub(super) fn spend<T>(len: usize, allocate: impl FnOnce() -> T) -> Option<T> {
     }
     let mut reserve = reserve();
     IS_HELD.store(false, Ordering::Relaxed);
-    FREED.store(0, Ordering::Relaxed);
+    reserve.freed_len = 0;
     reserve.block = None;
     Some(allocate())
 }
@@ -118,11 +109,9 @@ fn make_entry_without<T>(len: usize, allocate: impl FnOnce() -> Option<T>) -> Op
         return None;
     }
     let entry = allocate()?;
-    if take_freed(len) {
-        return Some(entry);
-    }
-    let _reserve = reserve();
-    Block::new(spared_len).map(|_| entry)
+    let mut reserve = reserve();
+    let is_spared = reserve.take_freed(len) || Block::new(spared_len).is_some();
+    is_spared.then_some(entry)
 }
 
 impl Reserve {
@@ -133,10 +122,19 @@ impl Reserve {
         let is_held = self.block.is_some();
         if is_held {
             self.spared_len = SPARED_LEN_MAX;
-            FREED.store(0, Ordering::Relaxed);
+            self.freed_len = 0;
         }
         IS_HELD.store(is_held, Ordering::Relaxed);
         is_held
+    }
+
+    /// Takes so many bytes of what was freed, if that leaves enough.
+    fn take_freed(&mut self, len: usize) -> bool {
+        let is_enough = self.freed_len >= len + FREED_LEN_MIN;
+        if is_enough {
+            self.freed_len -= len;
+        }
+        is_enough
     }
 
     /// What the next entry is to spare.

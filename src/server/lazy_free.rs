@@ -118,7 +118,7 @@ fn run(queue: &Receiver<Freed>, queue_bytes: &AtomicUsize) {
                 untrimmed += bytes;
                 lasting += garbage.lasting_bytes();
                 drop(garbage);
-                memory::note_freed(bytes);
+                memory::reserve::note_freed(bytes);
                 queue_bytes.fetch_sub(bytes, Ordering::Relaxed);
             }
             Ok(Freed::Elsewhere {

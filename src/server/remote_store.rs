@@ -14,6 +14,7 @@ mod config;
 mod discovery;
 mod errors;
 mod fetch;
+mod joined;
 mod link;
 mod node;
 mod reset;
@@ -70,12 +71,7 @@ type BoxFuture<T> = Pin<Box<dyn Future<Output = Result<T, StoreLost>> + Send>>;
 
 impl Clone for RemoteStore {
     fn clone(&self) -> Self {
-        Self {
-            shared: Arc::clone(&self.shared),
-            stage: Stage::Idle,
-            outcomes: VecDeque::new(),
-            value_len: SHORT_VALUE_LEN,
-        }
+        Self::new(Arc::clone(&self.shared))
     }
 }
 
@@ -83,15 +79,19 @@ impl RemoteStore {
     /// Connects to the store. Fails with a sentence if it is not there, or is
     /// not what the address says.
     pub(super) async fn connect(config: &RemoteStoreConfig) -> io::Result<Self> {
-        Ok(Self {
-            shared: Arc::new(Shared {
-                cluster: Cluster::connect(config.clone()).await?,
-                offload: Offload::start()?,
-            }),
+        Ok(Self::new(Arc::new(Shared {
+            cluster: Cluster::connect(config.clone()).await?,
+            offload: Offload::start()?,
+        })))
+    }
+
+    fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
             stage: Stage::Idle,
             outcomes: VecDeque::new(),
             value_len: SHORT_VALUE_LEN,
-        })
+        }
     }
 
     /// Begins what the batch needs next.

@@ -161,14 +161,21 @@ impl NodeAddress {
     /// leave out its own host.
     pub(super) fn of_redirection(text: &str, from: &Self) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        Some(Self::told_by(from, host, port.parse().ok()?))
+    }
+
+    /// The node that another names. Where it does not know the host, it is its
+    /// own.
+    pub(super) fn told_by(from: &Self, host: &str, port: u16) -> Self {
         let host = match host {
             "" | "?" => &from.host,
-            host => host.trim_start_matches('[').trim_end_matches(']'),
+            host => host,
         };
-        Some(Self {
+        Self {
             host: host.to_owned(),
-            port: port.parse().ok()?,
-        })
+            port,
+        }
     }
 }
 

@@ -3,13 +3,12 @@
 use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
 use std::hash::BuildHasher;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use redis::RedisError;
-use tokio::sync::{Mutex as AsyncMutex, Notify};
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use super::super::log;
@@ -17,6 +16,7 @@ use super::address::{Kind, NodeAddress};
 use super::command::{Command, Outcome};
 use super::config::RemoteStoreConfig;
 use super::errors::{slots_move, unowned};
+use super::joined::Joined;
 use super::node::Node;
 use super::round::Settled;
 use super::topology::Topology;
@@ -37,20 +37,9 @@ pub(super) struct Cluster {
     /// All that are connected to: those of the view, and those that others have
     /// redirected to.
     nodes: Mutex<HashMap<NodeAddress, Arc<Node>>>,
-    /// Resets that clients have asked for.
-    pub(super) resets_came: AtomicU64,
-    /// Locked while one is under way.
-    pub(super) last_reset: AsyncMutex<Option<LastReset>>,
+    pub(super) resets: Joined<Result<Reply, StoreLost>>,
     /// Told when the view may be out of date.
     pub(super) changed: Arc<Notify>,
-}
-
-/// What came of a reset.
-#[derive(Debug)]
-pub(super) struct LastReset {
-    /// So many of those that came first were there before it began.
-    pub(super) is_for: u64,
-    pub(super) outcome: Result<Reply, StoreLost>,
 }
 
 /// What goes to one node, in order.
@@ -76,8 +65,7 @@ impl Cluster {
                 nodes: Vec::new(),
             })),
             nodes: Mutex::default(),
-            resets_came: AtomicU64::new(0),
-            last_reset: AsyncMutex::default(),
+            resets: Joined::default(),
             changed: Arc::default(),
         };
         cluster.adopt(topology)?;
@@ -153,12 +141,6 @@ impl Cluster {
         Arc::clone(&self.view.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether all is as it should be.
-    pub(super) fn is_settled(&self) -> bool {
-        let view = self.view();
-        view.topology.is_complete() && view.nodes.iter().all(|node| node.is_up())
-    }
-
     /// Believes it, and connects to its primaries and no others. Fails if one of
     /// their addresses makes no sense.
     pub(super) fn adopt(&self, topology: Topology) -> Result<(), RedisError> {
@@ -189,6 +171,11 @@ impl Cluster {
 }
 
 impl View {
+    /// Whether all is as it should be.
+    pub(super) fn is_settled(&self) -> bool {
+        self.topology.is_complete() && self.nodes.iter().all(|node| node.is_up())
+    }
+
     fn owner(&self, slot: u16) -> Option<&Arc<Node>> {
         self.topology.owner(slot).map(|owner| &self.nodes[owner])
     }

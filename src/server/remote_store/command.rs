@@ -78,15 +78,7 @@ impl Command {
     pub(super) fn flush() -> Self {
         let mut cmd = redis::cmd("FLUSHDB");
         cmd.arg("ASYNC");
-        Self {
-            index: 0,
-            verb: Verb::Flush,
-            slot: 0,
-            redirection: None,
-            len: COMMAND_LEN,
-            cmd,
-            value: None,
-        }
+        Self::of(Verb::Flush, &[], cmd, 0)
     }
 
     /// The removal of a key that a node has named, prefix and all.
@@ -95,12 +87,7 @@ impl Command {
         cmd.arg("UNLINK").arg(&**key);
         Self {
             index,
-            verb: Verb::Delete,
-            slot: slot_of(key),
-            redirection: None,
-            len: COMMAND_LEN + key.len(),
-            cmd,
-            value: None,
+            ..Self::of(Verb::Delete, key, cmd, 0)
         }
     }
 
@@ -138,12 +125,21 @@ impl Command {
         };
         Self {
             index,
+            value,
+            ..Self::of(verb, key, cmd, value_len)
+        }
+    }
+
+    /// The first of its round, about this key and a value of so many bytes.
+    fn of(verb: Verb, key: &[u8], cmd: Cmd, value_len: usize) -> Self {
+        Self {
+            index: 0,
             verb,
             slot: slot_of(key),
             redirection: None,
-            len: COMMAND_LEN + key.len() + value_len,
             cmd,
-            value,
+            value: None,
+            len: COMMAND_LEN + key.len() + value_len,
         }
     }
 
@@ -206,15 +202,7 @@ impl LongValue {
     fn command(&self, verb: Verb, name: &str, value_len: usize) -> Command {
         let mut cmd = Cmd::with_capacity(2, COMMAND_LEN + self.key.len());
         cmd.arg(name).arg(&*self.key);
-        Command {
-            index: 0,
-            verb,
-            slot: slot_of(&self.key),
-            redirection: None,
-            cmd,
-            value: None,
-            len: COMMAND_LEN + self.key.len() + value_len,
-        }
+        Command::of(verb, &self.key, cmd, value_len)
     }
 }
 

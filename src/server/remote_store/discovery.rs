@@ -36,7 +36,7 @@ fn keep_fresh(cluster: &Arc<Cluster>) {
         let mut settled_at = Instant::now();
         while let Some(cluster) = weak.upgrade() {
             cluster.refresh().await;
-            let interval = match cluster.is_settled() {
+            let interval = match cluster.view().is_settled() {
                 true => {
                     settled_at = Instant::now();
                     REFRESH_INTERVAL

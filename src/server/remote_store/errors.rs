@@ -1,6 +1,6 @@
 //! What nodes answer in place of values, and what it is for a client.
 
-use redis::{ErrorKind, RedisError, ServerError};
+use redis::{ErrorKind, RedisError, ServerError, Value};
 
 use super::address::NodeAddress;
 use crate::protocol::{BadRequest, Reply};
@@ -50,8 +50,11 @@ pub(super) struct Redirection {
 }
 
 impl Redirection {
-    /// `None` if the error is no redirection, or a wrong one.
-    pub(super) fn read(error: &ServerError, from: &NodeAddress) -> Option<Self> {
+    /// `None` if the answer is no redirection, or a wrong one.
+    pub(super) fn of(answer: &Value, from: &NodeAddress) -> Option<Self> {
+        let Value::ServerError(error) = answer else {
+            return None;
+        };
         let is_ask = match error.code() {
             "MOVED" => false,
             "ASK" => true,

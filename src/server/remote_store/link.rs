@@ -70,12 +70,11 @@ impl Link {
         }
     }
 
-    /// Sends the commands and returns the `count` values that they are answered
-    /// with, if it gets them within the store's timeout and so much longer.
+    /// Sends the commands and returns the values that they are answered with, if
+    /// it gets them within the store's timeout and so much longer.
     pub(super) async fn send(
         &self,
         commands: &Pipeline,
-        count: usize,
         longer: Duration,
     ) -> Result<Vec<Value>, SendError> {
         let Up {
@@ -85,7 +84,8 @@ impl Link {
         if !longer.is_zero() {
             connection.set_response_timeout(self.timeout + longer);
         }
-        let answered = connection.send_packed_commands(commands, 0, count).await;
+        let answered = connection.send_packed_commands(commands, 0, commands.len());
+        let answered = answered.await;
         answered.map_err(|_| {
             // It has failed, or does not answer: whatever else it carries is
             // no better off.

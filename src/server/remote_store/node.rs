@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use super::address::NodeAddress;
 use super::command::{Command, Outcome, SHORT_VALUE_LEN};
 use super::config::RemoteStoreConfig;
-use super::errors::{SendError, is_out_of_date};
+use super::errors::{Redirection, SendError, is_out_of_date};
 use super::link::{Keeper, Link};
 use super::round::{Settled, settle};
 use super::waiting::{Wait, WaitingLink};
@@ -43,8 +43,6 @@ pub(super) struct Node {
     links: Links,
     room: Semaphore,
     timeout: Duration,
-    /// What a change waits for before it is acknowledged.
-    wait: Option<Wait>,
     /// Told when the owners of slots may have changed.
     changed: Arc<Notify>,
 }
@@ -95,7 +93,6 @@ impl Node {
                 long: open(None),
                 waiting: wait.map(|wait| Arc::new(WaitingLink::new(open(None), wait))),
             },
-            wait,
             address,
             room: Semaphore::new(ROOM_LEN / ROOM_UNIT),
             timeout: config.timeout,
@@ -163,7 +160,7 @@ impl Node {
             return Err(SendError::NoMemory);
         }
         let changes = commands.iter().any(|command| command.verb.changes());
-        let wait = self.wait.filter(|_| changes);
+        let waiting = self.links.waiting.as_ref().filter(|_| changes);
         let mut sent = Pipeline::with_capacity(commands.len() + 1);
         for command in commands.iter_mut() {
             if is_ask(command) {
@@ -171,13 +168,16 @@ impl Node {
             }
             sent.add_command(command.take_cmd());
         }
-        let (sent, mut answers, is_enough) = match (wait, &self.links.waiting) {
-            (Some(_), Some(waiting)) if !is_long => {
+        let (sent, mut answers, is_enough) = match waiting {
+            Some(waiting) if !is_long => {
                 let sent = Arc::new(sent);
                 let (answers, is_enough) = waiting.send(Arc::clone(&sent)).await?;
                 (sent, answers, is_enough)
             }
-            _ => self.send_alone(sent, wait, is_long.then_some(len)).await?,
+            _ => {
+                let wait = waiting.map(|waiting| waiting.wait());
+                self.send_alone(sent, wait, is_long.then_some(len)).await?
+            }
         };
         if commands.iter().any(is_ask) {
             let mut answered = answers.into_iter();
@@ -187,7 +187,10 @@ impl Node {
         if !is_enough && commands.iter().zip(&answers).any(has_changed) {
             return Err(SendError::Unknown);
         }
-        if answers.iter().any(is_redirection) {
+        if answers
+            .iter()
+            .any(|it| Redirection::of(it, &self.address).is_some())
+        {
             let mut sent = sent.cmd_iter();
             for command in commands.iter_mut() {
                 let cmd = sent.nth(usize::from(is_ask(command)));
@@ -214,7 +217,7 @@ impl Node {
         if let Some(wait) = wait {
             wait.add_to(&mut commands);
         }
-        let mut answers = link.send(&commands, commands.len(), longer).await?;
+        let mut answers = link.send(&commands, longer).await?;
         let is_enough = wait.is_none_or(|wait| wait.take_from(&mut answers));
         Ok((Arc::new(commands), answers, is_enough))
     }
@@ -236,16 +239,12 @@ impl Node {
 async fn ask(link: &Link, command: &Cmd) -> Result<Value, SendError> {
     let mut pipeline = Pipeline::with_capacity(1);
     pipeline.add_command(command.clone());
-    let mut answers = link.send(&pipeline, 1, Duration::ZERO).await?;
+    let mut answers = link.send(&pipeline, Duration::ZERO).await?;
     answers.pop().ok_or(SendError::Unknown)
 }
 
 fn is_ask(command: &Command) -> bool {
     command.redirection.as_ref().is_some_and(|it| it.is_ask)
-}
-
-fn is_redirection(answer: &Value) -> bool {
-    matches!(answer, Value::ServerError(error) if matches!(error.code(), "MOVED" | "ASK"))
 }
 
 /// Whether the node has something now that it did not have before.

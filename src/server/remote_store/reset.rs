@@ -2,13 +2,12 @@
 //! may see a part of it.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use futures_util::future::join_all;
 use redis::Value;
 
 use super::address::Kind;
-use super::cluster::{Cluster, LastReset, View};
+use super::cluster::{Cluster, View};
 use super::command::{Command, Outcome};
 use super::config::ResetScope;
 use super::errors::{SendError, odd, refused, slots_move, unowned};
@@ -39,28 +38,14 @@ impl Cluster {
     /// Removes every entry. Fails when some may be left. Those that come while
     /// it is under way wait, and the next is for all of them.
     pub(super) async fn reset(&self) -> Result<Reply, StoreLost> {
-        let came = self.resets_came.fetch_add(1, Ordering::Relaxed);
-        let mut last = self.last_reset.lock().await;
-        if let Some(last) = &*last
-            && last.is_for > came
-        {
-            return last.outcome.clone();
-        }
-        let is_for = self.resets_came.load(Ordering::Relaxed);
-        let outcome = self.remove_all().await;
-        *last = Some(LastReset {
-            is_for,
-            outcome: outcome.clone(),
-        });
-        outcome
+        self.resets.run(self.remove_all()).await
     }
 
     async fn remove_all(&self) -> Result<Reply, StoreLost> {
         // A node that is not known would keep its entries.
         let is_known = self.refresh().await;
         let mut view = self.view();
-        if !is_known || !view.topology.is_complete() || !view.nodes.iter().all(|node| node.is_up())
-        {
+        if !is_known || !view.is_settled() {
             return Ok(unowned());
         }
         if let Err(reply) = self.check_moves(&view).await {

@@ -168,10 +168,7 @@ pub(super) fn settle(
     answers: Vec<Answer>,
     from: &NodeAddress,
 ) -> Result<Settled, StoreLost> {
-    let redirection = |answer: &Answer| match answer {
-        Answer::ServerError(error) => Redirection::read(error, from),
-        _ => None,
-    };
+    let redirection = |answer: &Answer| Redirection::of(answer, from);
     let mut settled = Settled::default();
     if answers.len() != commands.len() {
         return Err(StoreLost);

@@ -125,23 +125,17 @@ fn slot(value: &Value) -> Option<u16> {
     }
 }
 
-/// A node without a host is where the answer came from.
 fn node(value: &Value, from: &NodeAddress) -> Option<NodeAddress> {
     let [host, Value::Int(port), ..] = items(value)? else {
         return None;
     };
     let host = match host {
-        Value::BulkString(host) => String::from_utf8(host.clone()).ok()?,
-        Value::SimpleString(host) => host.clone(),
-        _ => String::new(),
+        Value::BulkString(host) => str::from_utf8(host).ok()?,
+        Value::SimpleString(host) => host,
+        _ => "",
     };
-    Some(NodeAddress {
-        host: match host.as_str() {
-            "" | "?" => from.host.clone(),
-            _ => host,
-        },
-        port: u16::try_from(*port).ok()?,
-    })
+    let port = u16::try_from(*port).ok()?;
+    Some(NodeAddress::told_by(from, host, port))
 }
 
 /// The slot of a key: of what stands between the first brace and the next

@@ -1,7 +1,7 @@
 //! Changes that wait for replicas. A node does nothing else for a connection that
 //! waits (WAIT), so what comes meanwhile goes out together, with one wait.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use redis::{Pipeline, Value};
@@ -67,6 +67,10 @@ impl WaitingLink {
         &self.link
     }
 
+    pub(super) fn wait(&self) -> Wait {
+        self.wait
+    }
+
     /// Sends the commands, with those of others that came at the same time.
     pub(super) async fn send(self: &Arc<Self>, commands: Arc<Pipeline>) -> Waited {
         let (waited, mut answer) = oneshot::channel();
@@ -88,7 +92,7 @@ impl WaitingLink {
             all.add_command(command.clone());
         }
         self.wait.add_to(&mut all);
-        let sent = self.link.send(&all, all.len(), Duration::ZERO).await;
+        let sent = self.link.send(&all, Duration::ZERO).await;
         let sent = sent.map(|mut answers| {
             let is_enough = self.wait.take_from(&mut answers);
             (answers.into_iter(), is_enough)
@@ -110,7 +114,7 @@ impl WaitingLink {
         drop(turn);
     }
 
-    fn queue(&self) -> std::sync::MutexGuard<'_, Vec<Job>> {
+    fn queue(&self) -> MutexGuard<'_, Vec<Job>> {
         // Each change is one addition, or takes all.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
