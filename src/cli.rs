@@ -18,6 +18,8 @@ mod reset;
 mod serve;
 mod set;
 mod signals;
+#[cfg(feature = "metrics")]
+mod stat;
 #[cfg(feature = "cluster")]
 mod store;
 mod target;
@@ -39,6 +41,8 @@ const COMMANDS: &[&str] = &[
     "get",
     "delete",
     "reset",
+    #[cfg(feature = "metrics")]
+    "stat",
     #[cfg(feature = "conformance")]
     "conform",
     #[cfg(feature = "bench")]
@@ -172,6 +176,8 @@ pub(crate) enum Command {
     Get(get::Get),
     Delete(delete::Delete),
     Reset(reset::Reset),
+    #[cfg(feature = "metrics")]
+    Stat(stat::Stat),
     #[cfg(feature = "conformance")]
     Conform(conform::Conform),
     #[cfg(feature = "bench")]

@@ -25,6 +25,8 @@ mod eviction;
 mod faults;
 mod frames;
 mod limits;
+#[cfg(feature = "metrics")]
+mod page;
 mod parsers;
 mod project;
 mod properties;
@@ -34,3 +36,5 @@ mod replies;
 mod requests;
 mod service;
 mod shutdown;
+#[cfg(feature = "metrics")]
+mod stat;
