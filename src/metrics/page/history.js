@@ -56,6 +56,7 @@ function pointOf(before, after) {
   for (const command of Object.keys(COMMANDS)) point[command] = grown("requests", { command }) / seconds;
   point.operations = grown("requests") / seconds;
   point.unavailable = grown("requests", { status: "503" });
+  point.entriesRefused = grown("requests", { command: "set", status: "503" });
   point.refused = grown("connections_refused");
   point.accepted = grown("connections_accepted");
   for (const [name, q] of [["p50", 0.5], ["p99", 0.99], ["p999", 0.999]]) {
