@@ -16,6 +16,7 @@ mod linger;
 #[cfg(any(feature = "tokio", feature = "epoll"))]
 mod local_store;
 mod log;
+mod memory_watch;
 mod model;
 #[cfg(any(feature = "tokio", feature = "epoll"))]
 mod nonblocking;
@@ -66,6 +67,7 @@ pub fn serve(
             config.model.no_remote_store(),
         ));
     }
+    memory_watch::start(shutdown)?;
     match config.model {
         Model::Threads => threads::serve(listener, config, shutdown, ready),
         #[cfg(feature = "tokio")]

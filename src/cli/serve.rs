@@ -18,7 +18,7 @@ use super::signals::stop_on_signal;
 #[cfg(feature = "cluster")]
 use super::store::{self, StoreOption, parse_reset, parse_store};
 use super::units::{
-    parse_duration, parse_host, parse_len_max, parse_number, parse_port, parse_timeout,
+    parse_duration, parse_host, parse_len_max, parse_number, parse_port, parse_size, parse_timeout,
 };
 
 /// The server could not start or not go on.
@@ -36,7 +36,7 @@ const SHORTEST_REQUEST: &str = r#"{"command":"RST"}"#;
     subcommand,
     name = "serve",
     note = "When it is ready it prints one line on standard output:\n\
-            \x20 listening on 127.0.0.1:14567 (threads, 256 workers)\n\
+            \x20 listening on 127.0.0.1:14567 (threads, 256 workers, 5.8 GiB of memory)\n\
             Sizes are bytes, or written 500K, 64M or 1G; times are seconds, or written\n\
             500ms, 30s or 5m. Entries in memory are gone when the server ends.",
     error_code(0, "stopped by a signal; peers that read had all their replies"),
@@ -81,6 +81,16 @@ pub(crate) struct Serve {
         from_str_fn(parse_frame_max)
     )]
     frame_max: usize,
+
+    /// the most memory that entries and connections may take, from 16M; 0 for
+    /// all there is (three quarters of what the process may use)
+    #[argh(
+        option,
+        default = "MemoryMax::Default",
+        from_str_fn(parse_memory_max),
+        arg_name = "size"
+    )]
+    memory_max: MemoryMax,
 
     /// how long a connection waits for a worker or a file descriptor before it
     /// gets 503 (1s)
@@ -203,6 +213,7 @@ impl Serve {
             // A worker frees what others have allocated.
             memory::share_one_heap();
         }
+        memory::set_ceiling(self.memory_max.bytes());
         let shutdown = Shutdown::new();
         // Before the ready line, so that whoever waits for it can also stop
         // the server.
@@ -313,9 +324,13 @@ impl Serve {
 /// What the ready line says about the server.
 fn told(config: &Config) -> String {
     let model = config.model;
-    let room = match model {
+    let places = match model {
         Model::Threads => format!("{} workers", config.workers),
         Model::Tokio | Model::Epoll => format!("{} connections", config.connections_max),
+    };
+    let room = match memory::usage().max {
+        Some(max) => format!("{places}, {} of memory", memory::Size(max)),
+        None => places,
     };
     match &config.store {
         StoreConfig::Memory => format!("{model}, {room}"),
@@ -327,6 +342,35 @@ fn told(config: &Config) -> String {
 #[cfg(feature = "cluster")]
 fn parse_replicas(text: &str) -> Result<u32, String> {
     parse_number(text, 0, 1_000)
+}
+
+/// What `--memory-max` says.
+#[derive(Clone, Copy)]
+enum MemoryMax {
+    /// A share of what there is.
+    Default,
+    /// So many bytes; none if there is no ceiling.
+    Bytes(Option<usize>),
+}
+
+impl MemoryMax {
+    fn bytes(self) -> Option<usize> {
+        match self {
+            Self::Default => memory::available().map(|len| len / 4 * 3),
+            Self::Bytes(max) => max,
+        }
+    }
+}
+
+fn parse_memory_max(text: &str) -> Result<MemoryMax, String> {
+    match parse_size(text)? {
+        0 => Ok(MemoryMax::Bytes(None)),
+        len if len >= memory::CEILING_MIN => Ok(MemoryMax::Bytes(Some(len))),
+        _ => Err(format!(
+            "{text} is too little for a server; allow {} at least, or 0 for all there is",
+            memory::Size(memory::CEILING_MIN)
+        )),
+    }
 }
 
 fn parse_workers(text: &str) -> Result<usize, String> {

@@ -19,7 +19,9 @@ pub fn available() -> Option<usize> {
 
 /// The `MemTotal` of /proc/meminfo, in bytes.
 fn machine(meminfo: &str) -> Option<usize> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kib: usize = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib << 10)
 }
@@ -51,7 +53,12 @@ mod tests {
         let root = std::env::temp_dir().join(name);
         let inner = root.join("a/b");
         fs::create_dir_all(&inner).expect("a folder");
-        let limits = || limit(&root, group_of("1:memory:/x\n0::/a/b\n").expect("version 2"));
+        let limits = || {
+            limit(
+                &root,
+                group_of("1:memory:/x\n0::/a/b\n").expect("version 2"),
+            )
+        };
         assert_eq!(limits(), None);
         fs::write(inner.join("memory.max"), "max\n").expect("a file");
         assert_eq!(limits(), None);
@@ -65,7 +72,10 @@ mod tests {
 
     #[test]
     fn the_machines_memory_is_what_the_kernel_says() {
-        assert_eq!(machine("MemTotal:       16 kB\nMemFree: 1 kB\n"), Some(16 << 10));
+        assert_eq!(
+            machine("MemTotal:       16 kB\nMemFree: 1 kB\n"),
+            Some(16 << 10)
+        );
         assert_eq!(machine("MemFree: 1 kB\n"), None);
     }
 }

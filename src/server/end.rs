@@ -21,6 +21,8 @@ pub(super) enum End {
     FrameTimeout,
     /// The peer did not take its replies in time.
     WriteTimeout,
+    /// The peer did not take its replies, and there was no memory to keep them.
+    NoMemory,
     /// The stream is out of step (F4, F5).
     OutOfStep(FrameError),
     /// Nobody knows what the store has executed.
@@ -43,6 +45,9 @@ impl fmt::Display for End {
             ),
             Self::FrameTimeout => f.write_str("a frame took longer than --frame-timeout"),
             Self::WriteTimeout => f.write_str("replies not read within --write-timeout"),
+            Self::NoMemory => {
+                f.write_str("replies not read, while the server held all that --memory-max allows")
+            }
             Self::OutOfStep(error) => error.fmt(f),
             Self::StoreLost => f.write_str("the store is lost"),
             #[cfg(feature = "epoll")]

@@ -82,7 +82,7 @@ fn drive_on(
             Next::Write => {
                 let written = session.write_to(socket);
                 if written.as_ref().is_err_and(End::is_not_ready) {
-                    session.write_blocked(socket.unconfirmed_len());
+                    session.write_blocked(socket.unconfirmed_len())?;
                 }
                 written?;
                 writes += 1;

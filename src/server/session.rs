@@ -14,6 +14,7 @@ use super::end::End;
 use super::limits::{DRAIN_CONFIRM_MAX, DRAIN_EMPTY_READS, DRAIN_READ_MAX, PENDING_LEN_MAX};
 use super::linger::Linger;
 use super::pace::{FramePace, Pace};
+use crate::memory::ceiling;
 use crate::protocol::{Decoder, Encoder, FrameError, Reply};
 use crate::store::Batch;
 
@@ -34,6 +35,7 @@ pub(super) enum Next {
 
 /// Buffers that the connections of one thread share: each takes them to be
 /// driven, and releases those with nothing in them.
+#[cfg(any(feature = "tokio", feature = "epoll"))]
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     incoming: Vec<u8>,
@@ -115,11 +117,26 @@ impl Session {
 
     /// Gives the buffers with nothing in them to `scratch`, which keeps one of
     /// each kind.
+    #[cfg(any(feature = "tokio", feature = "epoll"))]
     pub(super) fn release(&mut self, scratch: &mut Scratch) {
         self.decoder.release(&mut scratch.incoming);
         self.encoder.release(&mut scratch.outgoing);
         if !self.executing && !self.has_slots() && self.batch.is_some() {
             scratch.batch = self.batch.take();
+        }
+        if ceiling::is_frugal() {
+            self.shrink();
+        }
+    }
+
+    /// Gives up all room in which there is nothing.
+    pub(super) fn shrink(&mut self) {
+        self.decoder.shrink();
+        self.encoder.shrink();
+        match &mut self.batch {
+            Some(batch) if !self.executing && batch.is_empty() => self.batch = None,
+            Some(batch) => batch.shrink(),
+            None => {}
         }
     }
 
@@ -148,7 +165,13 @@ impl Session {
             }
         }
         if let Some(batch) = &mut self.batch {
-            batch.encode(&mut self.encoder, PENDING_LEN_MAX);
+            // One at a time, when there is no memory to keep more.
+            let len_max = if ceiling::is_frugal() {
+                1
+            } else {
+                PENDING_LEN_MAX
+            };
+            batch.encode(&mut self.encoder, len_max);
         }
         if self.encoder.pending() > 0 {
             return Next::Write;
@@ -212,8 +235,16 @@ impl Session {
     }
 
     /// The socket has no room, and its peer has not confirmed so many bytes
-    /// that it was sent.
-    pub(super) fn write_blocked(&mut self, unconfirmed: usize) {
+    /// that it was sent. Fails if there is no memory to keep the rest.
+    pub(super) fn write_blocked(&mut self, unconfirmed: usize) -> Result<(), End> {
+        if ceiling::is_spent() {
+            return Err(End::NoMemory);
+        }
+        self.note_blocked(unconfirmed);
+        Ok(())
+    }
+
+    fn note_blocked(&mut self, unconfirmed: usize) {
         let blocked = self.blocked.get_or_insert_with(|| {
             Box::new(Blocked {
                 pace: Pace::begin(self.write_timeout),
@@ -258,7 +289,7 @@ impl Session {
     /// with so many bytes unconfirmed.
     pub(super) fn late(&mut self, unconfirmed: usize) -> Option<End> {
         if self.blocked.is_some() {
-            self.write_blocked(unconfirmed);
+            self.note_blocked(unconfirmed);
         }
         let is_past = self.deadline().is_some_and(|at| at <= Instant::now());
         is_past.then(|| self.late_end())

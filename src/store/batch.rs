@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use super::garbage::Garbage;
-use crate::memory::reserve;
+use crate::memory::{ceiling, reserve};
 use crate::protocol::{BadRequest, Encoder, Frame, KeyRef, LongFrame, Reply, Request};
 
 /// The most requests of one connection that are executed together. It bounds
@@ -108,7 +108,7 @@ impl Batch {
         match frame {
             Frame::Short(payload) => self.push_payload(payload),
             Frame::Long(frame) => self.slots.push(Slot::Long(frame)),
-            Frame::Dropped => self.push_refusal((&BadRequest::NoMemory).into()),
+            Frame::Dropped(reason) => self.push_refusal((&reason).into()),
         }
     }
 
@@ -120,7 +120,10 @@ impl Batch {
             // A key with escapes is made in two places, each of which would end
             // the process where there is no memory.
             let room = || Vec::<u8>::new().try_reserve_exact(2 * payload.len());
-            if reserve::is_held() && room().is_ok() {
+            if !ceiling::has_room(payload.len()) {
+                ceiling::note_refused_entry();
+                self.push_refusal((&BadRequest::Full).into());
+            } else if reserve::is_held() && room().is_ok() {
                 self.push_payload(payload);
             } else {
                 self.push_refusal((&BadRequest::NoMemory).into());
@@ -241,6 +244,12 @@ impl Batch {
     /// batch takes it, for the next connection gets the batch.
     pub fn take_garbage(&mut self) -> Garbage {
         std::mem::take(&mut self.garbage)
+    }
+
+    /// Gives up the room that it does not need.
+    pub(crate) fn shrink(&mut self) {
+        self.slots.shrink_to_fit();
+        self.keys.shrink_to_fit();
     }
 
     fn clear(&mut self) {

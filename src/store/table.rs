@@ -7,6 +7,7 @@
 use super::garbage::Garbage;
 use super::segment::{Location, Segment};
 use super::slot::{Slot, TAG_BITS};
+use crate::memory::ceiling;
 use crate::protocol::{BadRequest, Entry, KeyRef, Reply, Request};
 
 /// How many tables the stores divide the keys between, and how many segments
@@ -80,6 +81,9 @@ impl Table {
     }
 
     fn set(&mut self, hash: u64, entry: Entry, garbage: &mut Garbage) -> Reply {
+        if ceiling::is_full() && !self.would_shrink(hash, &entry) {
+            return refuse(entry, garbage);
+        }
         if self.segments.is_empty() {
             self.segments = (0..SEGMENTS).map(|_| Segment::default()).collect();
         }
@@ -94,6 +98,13 @@ impl Table {
         }
         self.entries_len += len;
         Reply::Done
+    }
+
+    /// Whether the entry would take the place of one that is as long or longer.
+    fn would_shrink(&self, hash: u64, entry: &Entry) -> bool {
+        let segment = self.segments.get(segment_of(hash));
+        let present = segment.and_then(|segment| segment.get(tag_of(hash), entry.key()));
+        present.is_some_and(|present| entry.len() <= present.len())
     }
 
     fn get(&self, hash: u64, key: KeyRef<'_>) -> Option<Entry> {
@@ -120,4 +131,14 @@ impl Table {
         garbage.push_table(segments, len, entries_len + slots_len);
         Reply::Done
     }
+}
+
+/// Refuses an entry because the store is full. It is garbage then, which no memory
+/// is given back for.
+#[cold]
+fn refuse(entry: Entry, garbage: &mut Garbage) -> Reply {
+    ceiling::note_refused_entry();
+    let len = entry.len();
+    garbage.push_displaced(entry, len);
+    (&BadRequest::Full).into()
 }

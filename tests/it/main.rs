@@ -9,6 +9,7 @@ mod harness;
 mod adversaries;
 #[cfg(feature = "bench")]
 mod bench;
+mod ceiling;
 mod client;
 mod cluster;
 mod commands;

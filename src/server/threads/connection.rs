@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use super::interruptible::Interruptible;
 use super::store_thread::StoreHandle;
+use crate::memory::ceiling;
 use crate::server::config::Config;
 use crate::server::end::End;
 use crate::server::limits::DRAIN_INTERVAL;
-use crate::server::session::{Next, Scratch, Session};
+use crate::server::session::{Next, Session};
 use crate::server::shutdown::Shutdown;
 use crate::server::socket::{prepare, unconfirmed_len};
 
@@ -99,13 +100,19 @@ impl Connection<'_> {
             Err(end) if end.is_not_ready() => {}
             Err(end) => return Err(end),
         }
-        self.session.write_blocked(unconfirmed_len(self.stream));
+        self.session.write_blocked(unconfirmed_len(self.stream))?;
+        if ceiling::is_frugal() {
+            self.session.shrink();
+        }
         self.end_if_late()
     }
 
     /// Waits for more bytes, within the time that the peer has.
     fn read(&mut self) -> Result<(), End> {
         self.limit_next_read()?;
+        if ceiling::is_frugal() {
+            self.session.shrink();
+        }
         let silence = self.socket.silence();
         silence.note(&mut self.session, Instant::now);
         match self.session.read_from(&mut &*self.socket) {
@@ -142,7 +149,7 @@ impl Connection<'_> {
     /// A read's timeout was up.
     fn tick(&mut self) -> Result<(), End> {
         self.end_if_late()?;
-        self.session.release(&mut Scratch::default());
+        self.session.shrink();
         // The next limit may be longer than this one was.
         self.read_timeout = Duration::ZERO;
         Ok(())
