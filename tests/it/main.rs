@@ -26,6 +26,8 @@ mod eviction;
 mod faults;
 mod frames;
 mod limits;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod parsers;
 mod project;
 mod properties;
