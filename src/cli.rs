@@ -11,6 +11,8 @@ mod delete;
 #[cfg(feature = "bench")]
 mod echo;
 mod get;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod nearest;
 mod output;
 mod printable;

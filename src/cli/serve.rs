@@ -1,7 +1,7 @@
 //! `speicher serve`: runs the server until a signal ends it.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,12 +13,14 @@ use speicher::server::{self, Config, Model, Shutdown, StoreConfig, WORKERS_MAX};
 #[cfg(feature = "cluster")]
 use speicher::server::{RemoteStoreConfig, ResetScope};
 
+#[cfg(feature = "metrics")]
+use super::metrics::{MetricsAddress, parse_metrics};
 use super::output::{announce, report_error};
 use super::signals::stop_on_signal;
 #[cfg(feature = "cluster")]
 use super::store::{self, StoreOption, parse_reset, parse_store};
 use super::units::{
-    parse_duration, parse_host, parse_len_max, parse_number, parse_port, parse_timeout,
+    parse_duration, parse_host, parse_len_max, parse_number, parse_port, parse_size, parse_timeout,
 };
 
 /// The server could not start or not go on.
@@ -36,7 +38,8 @@ const SHORTEST_REQUEST: &str = r#"{"command":"RST"}"#;
     subcommand,
     name = "serve",
     note = "When it is ready it prints one line on standard output:\n\
-            \x20 listening on 127.0.0.1:14567 (threads, 256 workers)\n\
+            \x20 listening on 127.0.0.1:14567 (threads, 256 workers, 5.8 GiB of memory)\n\
+            and with --metrics a second one, metrics on http://127.0.0.1:9100/.\n\
             Sizes are bytes, or written 500K, 64M or 1G; times are seconds, or written\n\
             500ms, 30s or 5m. Entries in memory are gone when the server ends.",
     error_code(0, "stopped by a signal; peers that read had all their replies"),
@@ -81,6 +84,16 @@ pub(crate) struct Serve {
         from_str_fn(parse_frame_max)
     )]
     frame_max: usize,
+
+    /// the most memory that entries and connections may take, from 16M; 0 for
+    /// all there is (three quarters of what the process may use)
+    #[argh(
+        option,
+        default = "MemoryMax::Default",
+        from_str_fn(parse_memory_max),
+        arg_name = "size"
+    )]
+    memory_max: MemoryMax,
 
     /// how long a connection waits for a worker or a file descriptor before it
     /// gets 503 (1s)
@@ -156,6 +169,12 @@ pub(crate) struct Serve {
     #[argh(option, from_str_fn(parse_reset), arg_name = "scope")]
     store_reset: Option<ResetScope>,
 
+    /// where to answer HTTP requests for metrics: GET /metrics for Prometheus,
+    /// and / for a page to look at; a port, or host:port (nowhere)
+    #[cfg(feature = "metrics")]
+    #[argh(option, from_str_fn(parse_metrics), arg_name = "address")]
+    metrics: Option<MetricsAddress>,
+
     /// log every connection on standard error
     #[argh(switch)]
     verbose: bool,
@@ -167,7 +186,7 @@ impl Serve {
             Ok(config) => config,
             Err(sentence) => return report_error(sentence),
         };
-        match self.serve(&config) {
+        match self.serve(config) {
             Ok(()) => ExitCode::SUCCESS,
             Err(sentence) => {
                 report_error(sentence);
@@ -198,19 +217,43 @@ impl Serve {
         ))
     }
 
-    fn serve(&self, config: &Config) -> Result<(), String> {
+    fn serve(&self, mut config: Config) -> Result<(), String> {
         if config.model == Model::Threads {
             // A worker frees what others have allocated.
             memory::share_one_heap();
         }
+        memory::set_ceiling(self.memory_max.bytes());
         let shutdown = Shutdown::new();
         // Before the ready line, so that whoever waits for it can also stop
         // the server.
         stop_on_signal(&shutdown)?;
         let listener = self.bind()?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
-        let ready = || announce(format_args!("listening on {address} ({})", told(config)));
-        server::serve(listener, config, &shutdown, ready).map_err(|error| error.to_string())
+        let metrics_address = self.bind_metrics(&mut config)?;
+        let ready = || {
+            announce(format_args!("listening on {address} ({})", told(&config)));
+            if let Some(address) = metrics_address {
+                announce(format_args!("metrics on http://{address}/"));
+            }
+        };
+        server::serve(listener, &config, &shutdown, ready).map_err(|error| error.to_string())
+    }
+
+    /// Has the server answer for metrics, if it is to; where.
+    #[cfg(feature = "metrics")]
+    fn bind_metrics(&self, config: &mut Config) -> Result<Option<SocketAddr>, String> {
+        let Some(metrics) = &self.metrics else {
+            return Ok(None);
+        };
+        let listener = metrics.bind()?;
+        let address = listener.local_addr().map_err(|error| error.to_string())?;
+        config.metrics = Some(listener.into());
+        Ok(Some(address))
+    }
+
+    #[cfg(not(feature = "metrics"))]
+    fn bind_metrics(&self, _: &mut Config) -> Result<Option<SocketAddr>, String> {
+        Ok(None)
     }
 
     fn bind(&self) -> Result<TcpListener, String> {
@@ -247,6 +290,7 @@ impl Serve {
             idle_eviction: Some(self.idle_eviction).filter(|time| !time.is_zero()),
             write_timeout: self.write_timeout,
             verbose: self.verbose,
+            ..default
         })
     }
 }
@@ -313,9 +357,13 @@ impl Serve {
 /// What the ready line says about the server.
 fn told(config: &Config) -> String {
     let model = config.model;
-    let room = match model {
+    let places = match model {
         Model::Threads => format!("{} workers", config.workers),
         Model::Tokio | Model::Epoll => format!("{} connections", config.connections_max),
+    };
+    let room = match memory::usage().max {
+        Some(max) => format!("{places}, {} of memory", memory::Size(max)),
+        None => places,
     };
     match &config.store {
         StoreConfig::Memory => format!("{model}, {room}"),
@@ -327,6 +375,35 @@ fn told(config: &Config) -> String {
 #[cfg(feature = "cluster")]
 fn parse_replicas(text: &str) -> Result<u32, String> {
     parse_number(text, 0, 1_000)
+}
+
+/// What `--memory-max` says.
+#[derive(Clone, Copy)]
+enum MemoryMax {
+    /// A share of what there is.
+    Default,
+    /// So many bytes; none if there is no ceiling.
+    Bytes(Option<usize>),
+}
+
+impl MemoryMax {
+    fn bytes(self) -> Option<usize> {
+        match self {
+            Self::Default => memory::available().map(|len| len / 4 * 3),
+            Self::Bytes(max) => max,
+        }
+    }
+}
+
+fn parse_memory_max(text: &str) -> Result<MemoryMax, String> {
+    match parse_size(text)? {
+        0 => Ok(MemoryMax::Bytes(None)),
+        len if len >= memory::CEILING_MIN => Ok(MemoryMax::Bytes(Some(len))),
+        _ => Err(format!(
+            "{text} is too little for a server; allow {} at least, or 0 for all there is",
+            memory::Size(memory::CEILING_MIN)
+        )),
+    }
 }
 
 fn parse_workers(text: &str) -> Result<usize, String> {

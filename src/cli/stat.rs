@@ -40,7 +40,7 @@ const LINES_PER_HEADER: u64 = 20;
             \x20                     to its replies encoded; estimated within the buckets of a\n\
             \x20                     histogram\n\
             \x20 conns, refused      connections that are open, and those that were refused\n\
-            \x20 entries, mem, full  entries; the memory that counts against the ceiling, and how\n\
+            \x20 keys, mem, full     entries; the memory that counts against the ceiling, and how\n\
             \x20                     much of the ceiling that is\n\
             \x20 cpu                 processor time; 100% is one core\n\
             K, M and G are powers of 1000, and for bytes of 1024; a dash is what the server does\n\

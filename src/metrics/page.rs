@@ -1,7 +1,7 @@
 //! The page that the metrics address answers `GET /` with: one document that needs nothing else.
 
 /// The page, with its style and scripts in it. It needs no network but the server's `/metrics`.
-pub const PAGE: &str = concat!(
+pub(super) const PAGE: &str = concat!(
     include_str!("page/head.html"),
     include_str!("page/page.css"),
     include_str!("page/body.html"),
@@ -32,7 +32,14 @@ mod tests {
     /// What comes from the server is text, never markup or code.
     #[test]
     fn the_page_has_no_way_from_text_to_markup() {
-        for way in ["innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval(", "Function("] {
+        for way in [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacent",
+            "document.write",
+            "eval(",
+            "Function(",
+        ] {
             assert!(!PAGE.contains(way), "{way}");
         }
     }

@@ -7,6 +7,7 @@ use super::entry::{self, Entry};
 use super::object::{Member, members};
 use super::reply::Reply;
 use super::value::{Json, Key, KeyRef, TooDeep, VALUE_DEPTH_MAX};
+use crate::memory;
 
 /// One command with all it needs (R2, R3).
 ///
@@ -249,6 +250,14 @@ pub enum BadRequest {
     ValueTooDeep,
     /// There is no memory for the entry, which is no fault of the request (A6).
     NoMemory,
+    /// The entry would grow a store that holds as much as the server's ceiling
+    /// allows (A6).
+    Full,
+    /// The server's ceiling leaves no room for a frame of so many bytes (A6).
+    NoRoomForFrame {
+        /// The length of the frame, with its header.
+        frame_len: usize,
+    },
 }
 
 impl fmt::Display for BadRequest {
@@ -296,8 +305,25 @@ impl fmt::Display for BadRequest {
                 "The server has no memory for this request; send less, \
                  or send it again when others have removed entries.",
             ),
+            Self::Full => write!(
+                f,
+                "The server holds as much as it may{}; remove entries, or start it with \
+                 more --memory-max.",
+                ceiling()
+            ),
+            Self::NoRoomForFrame { frame_len } => write!(
+                f,
+                "The server has no room for a frame of {frame_len} bytes, of what it may \
+                 hold{}; send it again later, or start the server with more --memory-max.",
+                ceiling()
+            ),
         }
     }
+}
+
+/// The server's ceiling, as a part of a sentence.
+fn ceiling() -> String {
+    memory::ceiling::max().map_or_else(String::new, |max| format!(", {}", memory::Size(max)))
 }
 
 impl std::error::Error for BadRequest {}
@@ -306,7 +332,9 @@ impl std::error::Error for BadRequest {}
 impl From<&BadRequest> for Reply {
     fn from(error: &BadRequest) -> Self {
         match error {
-            BadRequest::NoMemory => Self::Unavailable(error.to_string()),
+            BadRequest::NoMemory | BadRequest::Full | BadRequest::NoRoomForFrame { .. } => {
+                Self::Unavailable(error.to_string())
+            }
             _ => Self::BadRequest(error.to_string()),
         }
     }

@@ -9,6 +9,7 @@ mod harness;
 mod adversaries;
 #[cfg(feature = "bench")]
 mod bench;
+mod ceiling;
 mod client;
 mod cluster;
 mod commands;
@@ -25,6 +26,8 @@ mod eviction;
 mod faults;
 mod frames;
 mod limits;
+#[cfg(feature = "metrics")]
+mod metrics;
 #[cfg(feature = "metrics")]
 mod page;
 mod parsers;

@@ -1,4 +1,4 @@
-//! The lines that `stat` prints, 80 characters wide.
+//! The lines that `stat` prints, which fit on a terminal of 80 columns.
 
 use super::interval::Interval;
 
@@ -19,7 +19,7 @@ const COLUMNS: [Column; 13] = [
         interval.gauge("speicher_connections").map(count)
     }),
     ("refused", 7, |interval| Some(count(interval.refused()))),
-    ("entries", 7, |interval| {
+    ("keys", 5, |interval| {
         interval.gauge("speicher_entries").map(count)
     }),
     ("mem", 5, |interval| {
@@ -119,6 +119,6 @@ mod tests {
 
     #[test]
     fn a_header_fits_on_a_terminal() {
-        assert_eq!(header().len(), 80);
+        assert!(header().len() < 80);
     }
 }

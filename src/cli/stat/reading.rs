@@ -115,7 +115,8 @@ fn parse_labels(mut rest: &str) -> Option<(Vec<(String, String)>, &str)> {
             return Some((labels, rest));
         }
         let (name, value) = split_name(rest)?;
-        let (value, after) = parse_quoted(value.strip_prefix("=\"")?)?;
+        let value = value.trim_start().strip_prefix('=')?;
+        let (value, after) = parse_quoted(value.trim_start().strip_prefix('"')?)?;
         labels.push((name.to_owned(), value));
         let after = after.trim_start();
         rest = match after.strip_prefix(',') {
