@@ -76,12 +76,19 @@ pub fn serve(
     memory_watch::start(shutdown)?;
     let counts = &Counts::new(config.has_metrics());
     #[cfg(feature = "metrics")]
-    let _http = match &config.metrics {
+    let mut http = match &config.metrics {
         Some(listener) => Some(Http::start(
             listener.take()?,
             Exposition::new(counts, config),
         )?),
         None => None,
+    };
+    #[cfg(feature = "metrics")]
+    let ready = || {
+        if let Some(http) = &mut http {
+            http.open();
+        }
+        ready();
     };
     match config.model {
         Model::Threads => threads::serve(listener, config, shutdown, counts, ready),

@@ -290,7 +290,9 @@ impl Serve {
             idle_eviction: Some(self.idle_eviction).filter(|time| !time.is_zero()),
             write_timeout: self.write_timeout,
             verbose: self.verbose,
-            ..default
+            // Bound later, when nothing else can be wrong.
+            #[cfg(feature = "metrics")]
+            metrics: None,
         })
     }
 }

@@ -216,7 +216,7 @@ impl<E: Executor> Connection<E> {
                 self.store.poll_execute(batch, &mut cx)
             });
             let ended = Instant::now();
-            counts.drove(ended - begun);
+            counts.drove(begun, ended);
             (driven, ended)
         });
         self.took_long = ended - begun > DRIVE_TIME_LONG;

@@ -145,7 +145,7 @@ impl<E: Executor + Clone> Runner<E> {
                 self.drain_evicted();
                 self.end_late();
             }
-            self.counts.drove(self.now - begun);
+            self.counts.drove(begun, self.now);
         }
     }
 
