@@ -11,6 +11,8 @@ mod delete;
 #[cfg(feature = "bench")]
 mod echo;
 mod get;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod nearest;
 mod output;
 mod printable;
@@ -18,6 +20,8 @@ mod reset;
 mod serve;
 mod set;
 mod signals;
+#[cfg(feature = "metrics")]
+mod stat;
 #[cfg(feature = "cluster")]
 mod store;
 mod target;
@@ -39,6 +43,8 @@ const COMMANDS: &[&str] = &[
     "get",
     "delete",
     "reset",
+    #[cfg(feature = "metrics")]
+    "stat",
     #[cfg(feature = "conformance")]
     "conform",
     #[cfg(feature = "bench")]
@@ -172,6 +178,8 @@ pub(crate) enum Command {
     Get(get::Get),
     Delete(delete::Delete),
     Reset(reset::Reset),
+    #[cfg(feature = "metrics")]
+    Stat(stat::Stat),
     #[cfg(feature = "conformance")]
     Conform(conform::Conform),
     #[cfg(feature = "bench")]

@@ -1,7 +1,7 @@
 //! `speicher serve`: runs the server until a signal ends it.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ use speicher::server::{self, Config, Model, Shutdown, StoreConfig, WORKERS_MAX};
 #[cfg(feature = "cluster")]
 use speicher::server::{RemoteStoreConfig, ResetScope};
 
+#[cfg(feature = "metrics")]
+use super::metrics::{MetricsAddress, parse_metrics};
 use super::output::{announce, report_error};
 use super::signals::stop_on_signal;
 #[cfg(feature = "cluster")]
@@ -37,6 +39,7 @@ const SHORTEST_REQUEST: &str = r#"{"command":"RST"}"#;
     name = "serve",
     note = "When it is ready it prints one line on standard output:\n\
             \x20 listening on 127.0.0.1:14567 (threads, 256 workers, 5.8 GiB of memory)\n\
+            and with --metrics a second one, metrics on http://127.0.0.1:9100/.\n\
             Sizes are bytes, or written 500K, 64M or 1G; times are seconds, or written\n\
             500ms, 30s or 5m. Entries in memory are gone when the server ends.",
     error_code(0, "stopped by a signal; peers that read had all their replies"),
@@ -166,6 +169,12 @@ pub(crate) struct Serve {
     #[argh(option, from_str_fn(parse_reset), arg_name = "scope")]
     store_reset: Option<ResetScope>,
 
+    /// where to answer HTTP requests for metrics: GET /metrics for Prometheus,
+    /// and / for a page to look at; a port, or host:port (nowhere)
+    #[cfg(feature = "metrics")]
+    #[argh(option, from_str_fn(parse_metrics), arg_name = "address")]
+    metrics: Option<MetricsAddress>,
+
     /// log every connection on standard error
     #[argh(switch)]
     verbose: bool,
@@ -177,7 +186,7 @@ impl Serve {
             Ok(config) => config,
             Err(sentence) => return report_error(sentence),
         };
-        match self.serve(&config) {
+        match self.serve(config) {
             Ok(()) => ExitCode::SUCCESS,
             Err(sentence) => {
                 report_error(sentence);
@@ -208,7 +217,7 @@ impl Serve {
         ))
     }
 
-    fn serve(&self, config: &Config) -> Result<(), String> {
+    fn serve(&self, mut config: Config) -> Result<(), String> {
         if config.model == Model::Threads {
             // A worker frees what others have allocated.
             memory::share_one_heap();
@@ -220,8 +229,31 @@ impl Serve {
         stop_on_signal(&shutdown)?;
         let listener = self.bind()?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
-        let ready = || announce(format_args!("listening on {address} ({})", told(config)));
-        server::serve(listener, config, &shutdown, ready).map_err(|error| error.to_string())
+        let metrics_address = self.bind_metrics(&mut config)?;
+        let ready = || {
+            announce(format_args!("listening on {address} ({})", told(&config)));
+            if let Some(address) = metrics_address {
+                announce(format_args!("metrics on http://{address}/"));
+            }
+        };
+        server::serve(listener, &config, &shutdown, ready).map_err(|error| error.to_string())
+    }
+
+    /// Has the server answer for metrics, if it is to; where.
+    #[cfg(feature = "metrics")]
+    fn bind_metrics(&self, config: &mut Config) -> Result<Option<SocketAddr>, String> {
+        let Some(metrics) = &self.metrics else {
+            return Ok(None);
+        };
+        let listener = metrics.bind()?;
+        let address = listener.local_addr().map_err(|error| error.to_string())?;
+        config.metrics = Some(listener.into());
+        Ok(Some(address))
+    }
+
+    #[cfg(not(feature = "metrics"))]
+    fn bind_metrics(&self, _: &mut Config) -> Result<Option<SocketAddr>, String> {
+        Ok(None)
     }
 
     fn bind(&self) -> Result<TcpListener, String> {
@@ -258,6 +290,7 @@ impl Serve {
             idle_eviction: Some(self.idle_eviction).filter(|time| !time.is_zero()),
             write_timeout: self.write_timeout,
             verbose: self.verbose,
+            ..default
         })
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use super::model::Model;
 #[cfg(feature = "cluster")]
 use super::remote_store::RemoteStoreConfig;
+#[cfg(feature = "metrics")]
+use crate::metrics::MetricsListener;
 use crate::protocol::frame::FRAME_LEN_MAX_DEFAULT;
 
 /// The most workers that a server takes.
@@ -52,6 +54,10 @@ pub struct Config {
     pub write_timeout: Duration,
     /// Whether to log each connection's begin and end on standard error.
     pub verbose: bool,
+    /// Where to answer for metrics over HTTP; `None` for nowhere. Feature
+    /// `metrics`.
+    #[cfg(feature = "metrics")]
+    pub metrics: Option<MetricsListener>,
 }
 
 impl Default for Config {
@@ -68,11 +74,21 @@ impl Default for Config {
             idle_eviction: Some(Duration::from_secs(10)),
             write_timeout: Duration::from_secs(30),
             verbose: false,
+            #[cfg(feature = "metrics")]
+            metrics: None,
         }
     }
 }
 
 impl Config {
+    /// Whether anybody may ask for metrics.
+    pub(super) fn has_metrics(&self) -> bool {
+        #[cfg(feature = "metrics")]
+        return self.metrics.is_some();
+        #[cfg(not(feature = "metrics"))]
+        return false;
+    }
+
     /// With no time longer than a year, so that every deadline is a moment
     /// that clocks can tell.
     pub(super) fn within_a_year(&self) -> Self {

@@ -58,6 +58,39 @@ impl fmt::Display for End {
 }
 
 impl End {
+    /// What [`name`](Self::name) may be.
+    pub(super) const NAMES: [&str; 11] = [
+        "peer_closed",
+        "stopping",
+        "idle",
+        "evicted",
+        "frame_timeout",
+        "write_timeout",
+        "out_of_step",
+        "no_memory",
+        "store_lost",
+        "panicked",
+        "io",
+    ];
+
+    /// Its name in metrics.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::PeerClosed => "peer_closed",
+            Self::Stopping => "stopping",
+            Self::Idle => "idle",
+            Self::Evicted => "evicted",
+            Self::FrameTimeout => "frame_timeout",
+            Self::WriteTimeout => "write_timeout",
+            Self::OutOfStep(_) => "out_of_step",
+            Self::NoMemory => "no_memory",
+            Self::StoreLost => "store_lost",
+            #[cfg(feature = "epoll")]
+            Self::Panicked => "panicked",
+            Self::Io(_) => "io",
+        }
+    }
+
     /// The end of a connection that was evicted: it drains as at a stop.
     pub(super) fn of_evicted(self) -> Self {
         match self {

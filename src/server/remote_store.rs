@@ -33,6 +33,7 @@ use std::task::{Context, Poll, ready};
 pub use address::RemoteAddress;
 pub use config::{RemoteStoreConfig, ResetScope};
 
+use super::counts::Counts;
 use super::offload::{Offload, Offloaded};
 use crate::protocol::{Reply, Request};
 use crate::store::{Batch, Executor, StoreLost};
@@ -78,9 +79,12 @@ impl Clone for RemoteStore {
 impl RemoteStore {
     /// Connects to the store. Fails with a sentence if it is not there, or is
     /// not what the address says.
-    pub(super) async fn connect(config: &RemoteStoreConfig) -> io::Result<Self> {
+    pub(super) async fn connect(
+        config: &RemoteStoreConfig,
+        counts: &Arc<Counts>,
+    ) -> io::Result<Self> {
         Ok(Self::new(Arc::new(Shared {
-            cluster: Cluster::connect(config.clone()).await?,
+            cluster: Cluster::connect(config.clone(), counts).await?,
             offload: Offload::start()?,
         })))
     }

@@ -10,6 +10,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
 use super::config::Config;
+use super::counts::ThreadCounts;
 use super::end::End;
 use super::limits::{DRAIN_CONFIRM_MAX, DRAIN_EMPTY_READS, DRAIN_READ_MAX, PENDING_LEN_MAX};
 use super::linger::Linger;
@@ -70,6 +71,8 @@ pub(super) struct Session {
     batch: Option<Box<Batch>>,
     /// The store has the batch.
     executing: bool,
+    /// When there was a batch to execute, or the rest of one, if anybody may ask.
+    complete_at: Option<Instant>,
     frame: FramePace,
     /// Of replies that the socket had no room for.
     blocked: Option<Box<Blocked>>,
@@ -92,6 +95,7 @@ impl Session {
             encoder: Encoder::default(),
             batch: None,
             executing: false,
+            complete_at: None,
             frame: FramePace::new(config.frame_timeout),
             blocked: None,
             write_timeout: config.write_timeout,
@@ -142,7 +146,7 @@ impl Session {
 
     /// What it needs to go on. Parses what was read and encodes what was
     /// executed.
-    pub(super) fn next(&mut self) -> Next {
+    pub(super) fn next(&mut self, counts: &mut ThreadCounts) -> Next {
         if self.executing {
             return Next::Execute;
         }
@@ -163,6 +167,7 @@ impl Session {
                 self.frame.wait(self.decoder.buffered());
                 return self.read_on();
             }
+            self.complete_at = counts.now();
         }
         if let Some(batch) = &mut self.batch {
             // One at a time, when there is no memory to keep more.
@@ -172,11 +177,16 @@ impl Session {
                 PENDING_LEN_MAX
             };
             batch.encode(&mut self.encoder, len_max);
+            // Before the peer can read a reply, and look whether it was counted.
+            if !batch.tally().is_empty() {
+                counts.answered(batch.tally(), self.complete_at.take());
+            }
         }
         if self.encoder.pending() > 0 {
             return Next::Write;
         }
         self.executing = true;
+        self.complete_at = self.complete_at.or_else(|| counts.now());
         Next::Execute
     }
 
@@ -184,6 +194,11 @@ impl Session {
     /// replies that it makes.
     pub(super) fn batch(&mut self) -> &mut Batch {
         self.batch.get_or_insert_default()
+    }
+
+    /// When there was something to execute, if anybody may ask.
+    pub(super) fn complete_at(&self) -> Option<Instant> {
+        self.complete_at
     }
 
     /// The store has executed the batch, or as much of it as has room.
@@ -195,7 +210,11 @@ impl Session {
     ///
     /// Fails as the reader does, also where it would wait, and with the
     /// connection's end when the peer has no more to say.
-    pub(super) fn read_from(&mut self, reader: &mut impl Read) -> Result<usize, End> {
+    pub(super) fn read_from(
+        &mut self,
+        reader: &mut impl Read,
+        counts: &mut ThreadCounts,
+    ) -> Result<usize, End> {
         let came = match &mut self.linger {
             Some(linger) => linger.drop_some(reader),
             None => self.decoder.read_from(reader),
@@ -204,6 +223,7 @@ impl Session {
             Ok(0) if self.linger.is_some() => Err(self.late_end()),
             Ok(0) => Err(End::PeerClosed),
             Ok(n) => {
+                counts.received(n);
                 self.has_heard = true;
                 self.active_at = self.idle_timeout.map(|_| Instant::now());
                 Ok(n)
@@ -215,13 +235,18 @@ impl Session {
 
     /// Hands what is pending to one write; whether it took all. Fails as the
     /// writer does, also where it would wait.
-    pub(super) fn write_to(&mut self, writer: &mut impl Write) -> Result<bool, End> {
+    pub(super) fn write_to(
+        &mut self,
+        writer: &mut impl Write,
+        counts: &mut ThreadCounts,
+    ) -> Result<bool, End> {
         let n = match self.encoder.write_to(writer) {
             Ok(0) => return Err(io::Error::from(ErrorKind::WriteZero).into()),
             Ok(n) => n,
             Err(error) if error.kind() == ErrorKind::Interrupted => 0,
             Err(error) => return Err(error.into()),
         };
+        counts.sent(n);
         if let Some(blocked) = &mut self.blocked {
             blocked.sent += n;
         }

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::garbage::Garbage;
+use super::tally::{Row, Tally};
 use crate::memory::{ceiling, reserve};
 use crate::protocol::{BadRequest, Encoder, Frame, KeyRef, LongFrame, Reply, Request};
 
@@ -47,6 +48,7 @@ pub struct Batch {
     bad_requests: usize,
     /// Bytes of values in the replies that are not encoded.
     replies_len: usize,
+    tally: Tally,
     garbage: Garbage,
 }
 
@@ -145,6 +147,7 @@ impl Batch {
     pub fn push_refusal(&mut self, reply: Reply) {
         debug_assert_eq!(value_len(&reply), 0, "values are counted when answered");
         self.bad_requests += 1;
+        self.tally.add(Row::INVALID, &reply);
         let is_next = !self.has_requests();
         self.slots.push(Slot::Answered(reply));
         if is_next {
@@ -207,8 +210,10 @@ impl Batch {
             *slot = match std::mem::replace(slot, Slot::Taken) {
                 Slot::Asked(hash, request) => {
                     let request = borrow(hash, request, &self.keys);
+                    let row = Row::of(&request);
                     let reply = store.apply(hash, request, &mut self.garbage);
                     self.replies_len += value_len(&reply);
+                    self.tally.add(row, &reply);
                     Slot::Answered(reply)
                 }
                 answered => answered,
@@ -234,6 +239,11 @@ impl Batch {
         if self.encoded == self.slots.len() {
             self.clear();
         }
+    }
+
+    /// What was answered and that nobody has counted yet.
+    pub(crate) fn tally(&mut self) -> &mut Tally {
+        &mut self.tally
     }
 
     /// Whether there is something for [`take_garbage`](Self::take_garbage).

@@ -42,6 +42,24 @@ pub(super) struct Table {
     entries_len: usize,
 }
 
+/// How much a store has.
+#[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "nobody asks"))]
+pub(crate) struct StoreSize {
+    pub(crate) entries: usize,
+    /// What the entries take, with the tables that they are in.
+    pub(crate) bytes: usize,
+}
+
+impl StoreSize {
+    /// Adds what a table has.
+    pub(super) fn add(&mut self, table: &Table) {
+        let slots = table.segments.iter().map(Segment::len_of_slots);
+        self.entries += table.len;
+        self.bytes += table.entries_len + slots.sum::<usize>();
+    }
+}
+
 impl Table {
     /// Where the slots of the segment for this hash are.
     pub(super) fn location(&self, hash: u64) -> Option<Location> {

@@ -26,6 +26,10 @@ mod eviction;
 mod faults;
 mod frames;
 mod limits;
+#[cfg(feature = "metrics")]
+mod metrics;
+#[cfg(feature = "metrics")]
+mod page;
 mod parsers;
 mod project;
 mod properties;
@@ -35,3 +39,5 @@ mod replies;
 mod requests;
 mod service;
 mod shutdown;
+#[cfg(feature = "metrics")]
+mod stat;

@@ -11,6 +11,7 @@ use redis::RedisError;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
+use super::super::counts::Counts;
 use super::super::log;
 use super::address::{Kind, NodeAddress};
 use super::command::{Command, Outcome};
@@ -31,6 +32,7 @@ const REDIRECTION_PAUSE: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(super) struct Cluster {
     pub(super) config: RemoteStoreConfig,
+    counts: Arc<Counts>,
     /// Which of its nodes is asked who has what: another one for each server.
     pub(super) first_asked: usize,
     view: RwLock<Arc<View>>,
@@ -55,9 +57,14 @@ pub(super) struct View {
 
 impl Cluster {
     /// Begins to connect to its nodes. Fails as [`adopt`](Self::adopt).
-    pub(super) fn new(config: RemoteStoreConfig, topology: Topology) -> Result<Self, RedisError> {
+    pub(super) fn new(
+        config: RemoteStoreConfig,
+        topology: Topology,
+        counts: Arc<Counts>,
+    ) -> Result<Self, RedisError> {
         let cluster = Self {
             config,
+            counts,
             // Cut off or not, it is random.
             first_asked: RandomState::new().hash_one(()) as usize,
             view: RwLock::new(Arc::new(View {
@@ -158,7 +165,7 @@ impl Cluster {
         match self.nodes().entry(address.clone()) {
             Entry::Occupied(node) => Ok(Arc::clone(node.get())),
             Entry::Vacant(vacant) => {
-                let node = Node::open(address.clone(), &self.config, &self.changed)?;
+                let node = Node::open(address.clone(), &self.config, &self.changed, &self.counts)?;
                 Ok(Arc::clone(vacant.insert(node)))
             }
         }

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use super::super::counts::Counts;
 use super::super::log;
 use super::errors::{SendError, told};
 
@@ -28,6 +29,7 @@ const WRITE_BUFFER_LEN: usize = 64 << 10;
 pub(super) struct Link {
     state: watch::Receiver<State>,
     timeout: Duration,
+    counts: Arc<Counts>,
     task: JoinHandle<()>,
 }
 
@@ -55,6 +57,7 @@ pub(super) struct Keeper {
     pub(super) logs_as: Option<String>,
     /// Told when the link goes up or down.
     pub(super) changed: Arc<Notify>,
+    pub(super) counts: Arc<Counts>,
 }
 
 impl Link {
@@ -62,10 +65,12 @@ impl Link {
     pub(super) fn open(keeper: Keeper) -> Self {
         let (sender, state) = watch::channel(State::Connecting);
         let timeout = keeper.timeout;
+        let counts = Arc::clone(&keeper.counts);
         let task = tokio::spawn(keeper.keep_open(sender));
         Self {
             state,
             timeout,
+            counts,
             task,
         }
     }
@@ -84,8 +89,10 @@ impl Link {
         if !longer.is_zero() {
             connection.set_response_timeout(self.timeout + longer);
         }
+        let sent_at = self.counts.now();
         let answered = connection.send_packed_commands(commands, 0, commands.len());
         let answered = answered.await;
+        self.counts.returned_from_node(sent_at);
         answered.map_err(|_| {
             // It has failed, or does not answer: whatever else it carries is
             // no better off.

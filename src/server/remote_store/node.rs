@@ -7,6 +7,7 @@ use redis::{Cmd, Pipeline, RedisResult, Value};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
+use super::super::counts::Counts;
 use super::address::NodeAddress;
 use super::command::{Command, Outcome, SHORT_VALUE_LEN};
 use super::config::RemoteStoreConfig;
@@ -45,6 +46,7 @@ pub(super) struct Node {
     timeout: Duration,
     /// Told when the owners of slots may have changed.
     changed: Arc<Notify>,
+    counts: Arc<Counts>,
 }
 
 /// The connections to a node. What goes over one of them is answered in order,
@@ -72,6 +74,7 @@ impl Node {
         address: NodeAddress,
         config: &RemoteStoreConfig,
         changed: &Arc<Notify>,
+        counts: &Arc<Counts>,
     ) -> RedisResult<Arc<Self>> {
         let client = redis::Client::open(config.address.connection_info(&address))?;
         let open = |logs_as| {
@@ -80,6 +83,7 @@ impl Node {
                 timeout: config.timeout,
                 logs_as,
                 changed: Arc::clone(changed),
+                counts: Arc::clone(counts),
             })
         };
         let wait = Wait {
@@ -97,6 +101,7 @@ impl Node {
             room: Semaphore::new(ROOM_LEN / ROOM_UNIT),
             timeout: config.timeout,
             changed: Arc::clone(changed),
+            counts: Arc::clone(counts),
         }))
     }
 
@@ -128,6 +133,7 @@ impl Node {
         let sent = self.send(&mut commands).await;
         match sent {
             Ok(answers) => {
+                self.count_refusals(&answers);
                 let is_out_of_date = |answer: &Value| match answer {
                     Value::ServerError(error) => is_out_of_date(error),
                     _ => false,
@@ -135,9 +141,15 @@ impl Node {
                 if answers.iter().any(is_out_of_date) {
                     self.changed.notify_one();
                 }
-                settle(commands, answers, &self.address)
+                let sent = commands.len();
+                let settled = settle(commands, answers, &self.address);
+                if settled.is_err() {
+                    self.counts.fail_remotely(SendError::Unknown.name(), sent);
+                }
+                settled
             }
             Err(error) => {
+                self.counts.fail_remotely(error.name(), commands.len());
                 let refuse = |command: Command| {
                     let reply = error.reply().ok_or(StoreLost)?;
                     Ok((command.index, Outcome::Replied(reply)))
@@ -147,6 +159,17 @@ impl Node {
                     again: Vec::new(),
                 })
             }
+        }
+    }
+
+    fn count_refusals(&self, answers: &[Value]) {
+        let is_refusal = |answer: &&Value| matches!(answer, Value::ServerError(_));
+        for answer in answers.iter().filter(is_refusal) {
+            let name = match Redirection::of(answer, &self.address) {
+                Some(_) => "redirected",
+                None => "refused",
+            };
+            self.counts.fail_remotely(name, 1);
         }
     }
 

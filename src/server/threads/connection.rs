@@ -9,6 +9,7 @@ use super::interruptible::Interruptible;
 use super::store_thread::StoreHandle;
 use crate::memory::ceiling;
 use crate::server::config::Config;
+use crate::server::counts::ThreadCounts;
 use crate::server::end::End;
 use crate::server::limits::DRAIN_INTERVAL;
 use crate::server::session::{Next, Session};
@@ -24,6 +25,7 @@ pub(super) fn serve(
     store: StoreHandle,
     config: &Config,
     shutdown: &Shutdown,
+    counts: &mut ThreadCounts,
 ) -> End {
     let mut connection = Connection {
         socket,
@@ -31,6 +33,7 @@ pub(super) fn serve(
         session: Session::new(config),
         store,
         shutdown,
+        counts,
         read_timeout: Duration::ZERO,
         evicted_at: None,
     };
@@ -51,6 +54,7 @@ struct Connection<'a> {
     session: Session,
     store: StoreHandle,
     shutdown: &'a Shutdown,
+    counts: &'a mut ThreadCounts,
     /// What the socket's read timeout is set to; zero when it is not known.
     read_timeout: Duration,
     evicted_at: Option<Instant>,
@@ -66,9 +70,11 @@ impl Connection<'_> {
                 let since = self.drains_since();
                 self.session.drain(since)?;
             }
-            match self.session.next() {
+            match self.session.next(self.counts) {
                 Next::Execute => {
-                    self.store.execute(self.session.batch())?;
+                    let complete_at = self.session.complete_at();
+                    let batch = self.session.batch();
+                    self.store.execute(batch, complete_at, self.counts)?;
                     self.session.executed();
                 }
                 Next::Write => self.write()?,
@@ -94,7 +100,7 @@ impl Connection<'_> {
 
     /// Waits for room, within the time that the peer has.
     fn write(&mut self) -> Result<(), End> {
-        match self.session.write_to(&mut &*self.stream) {
+        match self.session.write_to(&mut &*self.stream, self.counts) {
             Ok(true) => return Ok(()),
             Ok(false) => {}
             Err(end) if end.is_not_ready() => {}
@@ -115,7 +121,7 @@ impl Connection<'_> {
         }
         let silence = self.socket.silence();
         silence.note(&mut self.session, Instant::now);
-        match self.session.read_from(&mut &*self.socket) {
+        match self.session.read_from(&mut &*self.socket, self.counts) {
             Ok(_) => {
                 silence.end();
                 Ok(())
@@ -163,7 +169,7 @@ impl Connection<'_> {
     /// Reads on while it drains, but does not wait.
     fn drain_input(&mut self) -> Result<(), End> {
         self.stream.set_read_timeout(Some(DRAIN_INTERVAL))?;
-        match self.session.read_from(&mut &*self.stream) {
+        match self.session.read_from(&mut &*self.stream, self.counts) {
             Ok(_) => Ok(()),
             // The peer has not ended its input, the stop has.
             Err(End::PeerClosed) if self.socket.input_is_ended() => {
