@@ -39,10 +39,11 @@ use std::io;
 use std::net::TcpListener;
 
 pub use config::{Config, StoreConfig, WORKERS_MAX};
+pub use log::{Event, Figure, Level, Log, LogFormat};
 pub use model::Model;
 #[cfg(feature = "cluster")]
 pub use remote_store::{RemoteAddress, RemoteStoreConfig, ResetScope};
-pub use shutdown::Shutdown;
+pub use shutdown::{Shutdown, StopCause};
 
 /// Serves the connections of `listener` with the model that `config` names,
 /// until `shutdown` is triggered and every request received is answered. Calls
@@ -50,7 +51,7 @@ pub use shutdown::Shutdown;
 ///
 /// Fails when the model's threads or descriptors can't be had, or when the
 /// store broke while serving; then nothing that was not executed has been
-/// acknowledged.
+/// acknowledged. The log then has its last line.
 pub fn serve(
     listener: TcpListener,
     config: &Config,
@@ -66,7 +67,7 @@ pub fn serve(
             config.model.no_remote_store(),
         ));
     }
-    match config.model {
+    let outcome = match config.model {
         Model::Threads => threads::serve(listener, config, shutdown, ready),
         #[cfg(feature = "tokio")]
         Model::Tokio => tokio::serve(listener, config, shutdown, ready),
@@ -77,5 +78,7 @@ pub fn serve(
             io::ErrorKind::Unsupported,
             model::not_built(model),
         )),
-    }
+    };
+    config.log.stopped(shutdown.elapsed());
+    outcome
 }

@@ -13,6 +13,9 @@ pub(super) enum End {
     PeerClosed,
     /// The server stops (S2, S2a).
     Stopping,
+    /// The server has stopped, or others waited for a place, and the peer has
+    /// not taken its replies in the time for that, or the store had them.
+    CutOff,
     /// No frame began within the idle timeout.
     Idle,
     /// Others waited for a place, and this peer was silent.
@@ -37,6 +40,7 @@ impl fmt::Display for End {
         match self {
             Self::PeerClosed => f.write_str("closed by the peer"),
             Self::Stopping => f.write_str("the server stops"),
+            Self::CutOff => f.write_str("cut off, for it did not take its replies in time"),
             Self::Idle => f.write_str("silent for longer than --idle-timeout"),
             Self::Evicted => f.write_str(
                 "silent for longer than --idle-eviction, while others waited for a place",
@@ -56,7 +60,7 @@ impl End {
     /// The end of a connection that was evicted: it drains as at a stop.
     pub(super) fn of_evicted(self) -> Self {
         match self {
-            Self::Stopping => Self::Evicted,
+            Self::Stopping | Self::CutOff => Self::Evicted,
             end => end,
         }
     }

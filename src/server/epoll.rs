@@ -20,7 +20,7 @@ use super::config::Config;
 use super::connection_limit::{ConnectionLimit, Permit};
 use super::local_store::LocalStore;
 use super::refusal::{Reason, Refuser};
-use super::shutdown::Shutdown;
+use super::shutdown::{Shutdown, StopCause};
 use crate::store::Executor;
 use incoming::{Incoming, Owner};
 use runner::{Runner, WAKER};
@@ -47,7 +47,7 @@ pub(super) fn serve_from<E: Executor + Clone + Send + 'static>(
     ready: impl FnOnce(),
 ) -> io::Result<()> {
     let limit = ConnectionLimit::new(config);
-    let refuser = Refuser::start()?;
+    let refuser = Refuser::start(&config.log)?;
     let cores = thread::available_parallelism()?.get();
     let loops = (0..cores)
         .map(|number| start_loop(number, store, config, shutdown))
@@ -148,7 +148,7 @@ fn start_loop<E: Executor + Clone + Send + 'static>(
         .spawn(move || {
             let outcome = catch_unwind(AssertUnwindSafe(|| runner.run()));
             if !matches!(outcome, Ok(Ok(()))) {
-                shutdown.trigger();
+                shutdown.trigger_because(StopCause::LoopLost);
                 panic!("the event loop ended early: {outcome:?}");
             }
         })?;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 #[cfg(any(feature = "tokio", feature = "epoll"))]
 use super::config::Config;
+use super::log::{Episode, Event, Log};
 use crate::protocol::{Encoder, Reply};
 
 /// Why a connection is not served.
@@ -35,6 +36,20 @@ impl Reason {
     pub(super) fn too_many(config: &Config) -> Self {
         Self::TooMany {
             connections_max: config.connections_max,
+        }
+    }
+}
+
+impl Reason {
+    /// As a JSON line of the log has it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::AllBusy { .. } => "all_busy",
+            Self::QueueFull { .. } => "queue_full",
+            #[cfg(any(feature = "tokio", feature = "epoll"))]
+            Self::TooMany { .. } => "too_many",
+            Self::NoDescriptors => "no_descriptors",
+            Self::Stopping => "stopping",
         }
     }
 }
@@ -86,17 +101,19 @@ const DROP_LEN: usize = 16 << 10;
 /// Refuses connections and, on a thread of its own, waits for their peers to
 /// read why. Dropped, it ends those waits soon.
 pub(super) struct Refuser {
+    log: Log,
     refused: Option<SyncSender<TcpStream>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Refuser {
-    pub(super) fn start() -> io::Result<Self> {
+    pub(super) fn start(log: &Log) -> io::Result<Self> {
         let (refused, queue) = sync_channel(LINGERING_MAX);
         let thread = thread::Builder::new()
             .name("refuser".to_owned())
             .spawn(move || linger_all(&queue))?;
         Ok(Self {
+            log: log.clone(),
             refused: Some(refused),
             thread: Some(thread),
         })
@@ -105,7 +122,7 @@ impl Refuser {
     /// Answers 503 and closes the connection when its peer is done, or after
     /// a second. Never blocks.
     pub(super) fn refuse(&self, stream: TcpStream, reason: Reason) {
-        refuse(&stream, reason);
+        refuse(&stream, reason, &self.log);
         // With too many to wait for, this one is closed at once.
         let _ = self.refused.as_ref().map(|queue| queue.try_send(stream));
     }
@@ -155,7 +172,10 @@ fn linger_all(queue: &Receiver<TcpStream>) {
 
 /// Answers 503 and ends the replies. Never blocks: a new socket has room for
 /// one short frame.
-pub(super) fn refuse(stream: &TcpStream, reason: Reason) {
+pub(super) fn refuse(stream: &TcpStream, reason: Reason, log: &Log) {
+    if !matches!(reason, Reason::Stopping) {
+        log.note(Episode::Refusing, || Event::refusing(reason));
+    }
     let mut encoder = Encoder::default();
     encoder.push(&Reply::Unavailable(reason.to_string()));
     // A peer that has gone needs no answer.

@@ -17,6 +17,7 @@ mod fetch;
 mod joined;
 mod link;
 mod node;
+mod reach;
 mod reset;
 mod round;
 mod topology;
@@ -33,6 +34,7 @@ use std::task::{Context, Poll, ready};
 pub use address::RemoteAddress;
 pub use config::{RemoteStoreConfig, ResetScope};
 
+use super::log::Log;
 use super::offload::{Offload, Offloaded};
 use crate::protocol::{Reply, Request};
 use crate::store::{Batch, Executor, StoreLost};
@@ -78,9 +80,9 @@ impl Clone for RemoteStore {
 impl RemoteStore {
     /// Connects to the store. Fails with a sentence if it is not there, or is
     /// not what the address says.
-    pub(super) async fn connect(config: &RemoteStoreConfig) -> io::Result<Self> {
+    pub(super) async fn connect(config: &RemoteStoreConfig, log: &Log) -> io::Result<Self> {
         Ok(Self::new(Arc::new(Shared {
-            cluster: Cluster::connect(config.clone()).await?,
+            cluster: Cluster::connect(config.clone(), log).await?,
             offload: Offload::start()?,
         })))
     }

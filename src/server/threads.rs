@@ -70,7 +70,7 @@ fn worker(
     shutdown: Shutdown,
 ) -> impl Fn(&Interruptible) + Send + Sync {
     move |socket| {
-        let log = ConnectionLog::begin(socket.stream(), config.verbose);
+        let log = ConnectionLog::begin(&config.log, socket.stream(), config.verbose);
         let end = connection::serve(socket, store.handle(), &config, &shutdown);
         log.end(&end);
     }

@@ -50,7 +50,7 @@ pub(super) fn serve(
         }
         #[cfg(feature = "cluster")]
         StoreConfig::Remote(remote) => {
-            let store = runtime.block_on(RemoteStore::connect(remote))?;
+            let store = runtime.block_on(RemoteStore::connect(remote, &config.log))?;
             serve_on(runtime, &store, listener, config, shutdown, ready)
         }
     }
@@ -89,7 +89,7 @@ fn serve_on<E: Executor + Clone + Send + 'static>(
     ready: impl FnOnce(),
 ) -> io::Result<()> {
     let limit = ConnectionLimit::new(config);
-    let refuser = Refuser::start()?;
+    let refuser = Refuser::start(&config.log)?;
     let long_drives = Arc::new(Semaphore::new(runtime.metrics().num_workers()));
     let (stop, stopped) = watch::channel(());
     shutdown.on_trigger(move || {
@@ -101,7 +101,7 @@ fn serve_on<E: Executor + Clone + Send + 'static>(
         let Some(permit) = limit.acquire(Waker::wake) else {
             return refuser.refuse(stream, Reason::too_many(config));
         };
-        let log = ConnectionLog::begin(&stream, config.verbose);
+        let log = ConnectionLog::begin(&config.log, &stream, config.verbose);
         let connection = Connection {
             session: Session::new(config),
             store: store.clone(),
@@ -121,6 +121,7 @@ fn serve_on<E: Executor + Clone + Send + 'static>(
     while limit.open() > 0 && shutdown.elapsed() < DRAIN_MAX {
         thread::sleep(DRAIN_INTERVAL);
     }
+    config.log.note_cut_off(limit.open());
     runtime.shutdown_timeout(Duration::from_millis(100));
     accepted
 }

@@ -14,6 +14,7 @@ mod cluster;
 mod commands;
 #[cfg(all(feature = "bench", feature = "conformance"))]
 mod compare;
+mod configuration;
 #[cfg(feature = "conformance")]
 mod conformance;
 #[cfg(feature = "conformance")]
@@ -25,6 +26,7 @@ mod eviction;
 mod faults;
 mod frames;
 mod limits;
+mod log;
 mod parsers;
 mod project;
 mod properties;

@@ -11,7 +11,6 @@ use redis::RedisError;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
-use super::super::log;
 use super::address::{Kind, NodeAddress};
 use super::command::{Command, Outcome};
 use super::config::RemoteStoreConfig;
@@ -21,6 +20,7 @@ use super::node::Node;
 use super::round::Settled;
 use super::topology::Topology;
 use crate::protocol::Reply;
+use crate::server::log::{Event, Log};
 use crate::store::StoreLost;
 
 /// Before commands are sent after a redirection, from the second on; doubled
@@ -31,6 +31,7 @@ const REDIRECTION_PAUSE: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(super) struct Cluster {
     pub(super) config: RemoteStoreConfig,
+    log: Log,
     /// Which of its nodes is asked who has what: another one for each server.
     pub(super) first_asked: usize,
     view: RwLock<Arc<View>>,
@@ -55,9 +56,14 @@ pub(super) struct View {
 
 impl Cluster {
     /// Begins to connect to its nodes. Fails as [`adopt`](Self::adopt).
-    pub(super) fn new(config: RemoteStoreConfig, topology: Topology) -> Result<Self, RedisError> {
+    pub(super) fn new(
+        config: RemoteStoreConfig,
+        log: &Log,
+        topology: Topology,
+    ) -> Result<Self, RedisError> {
         let cluster = Self {
             config,
+            log: log.clone(),
             // Cut off or not, it is random.
             first_asked: RandomState::new().hash_one(()) as usize,
             view: RwLock::new(Arc::new(View {
@@ -148,17 +154,30 @@ impl Cluster {
         let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
         self.nodes()
             .retain(|address, _| topology.primaries.contains(address));
-        log_changes(&self.view().topology, &topology);
+        self.log_changes(&topology);
         let view = Arc::new(View { topology, nodes });
         *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
         Ok(())
+    }
+
+    /// So that whoever has read that a node can't be reached reads how it went on.
+    fn log_changes(&self, now: &Topology) {
+        let view = self.view();
+        let before = &view.topology;
+        for (these, others, has_slots) in [(before, now, false), (now, before, true)] {
+            let missing = |node: &&NodeAddress| !others.primaries.contains(node);
+            for node in these.primaries.iter().filter(missing) {
+                self.log
+                    .write(Event::store_slots(&node.to_string(), has_slots));
+            }
+        }
     }
 
     fn node(&self, address: &NodeAddress) -> Result<Arc<Node>, RedisError> {
         match self.nodes().entry(address.clone()) {
             Entry::Occupied(node) => Ok(Arc::clone(node.get())),
             Entry::Vacant(vacant) => {
-                let node = Node::open(address.clone(), &self.config, &self.changed)?;
+                let node = Node::open(address.clone(), &self.config, &self.log, &self.changed)?;
                 Ok(Arc::clone(vacant.insert(node)))
             }
         }
@@ -178,19 +197,6 @@ impl View {
 
     fn owner(&self, slot: u16) -> Option<&Arc<Node>> {
         self.topology.owner(slot).map(|owner| &self.nodes[owner])
-    }
-}
-
-/// So that whoever has read that a node can't be reached reads how it went on.
-fn log_changes(before: &Topology, now: &Topology) {
-    for (these, others, what) in [
-        (before, now, "has no slots any more"),
-        (now, before, "has slots now"),
-    ] {
-        let missing = |node: &&NodeAddress| !others.primaries.contains(node);
-        for node in these.primaries.iter().filter(missing) {
-            log::line(format_args!("the store's node {node} {what}"));
-        }
     }
 }
 

@@ -13,6 +13,7 @@ use super::cluster::Cluster;
 use super::config::RemoteStoreConfig;
 use super::errors::{knows_no_cluster, remedy, told};
 use super::topology::Topology;
+use crate::server::log::Log;
 
 /// How long the owners of slots are believed if nothing speaks against it.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(10);
@@ -54,9 +55,9 @@ fn keep_fresh(cluster: &Arc<Cluster>) {
 impl Cluster {
     /// Finds the nodes and connects to them. Fails if there is no store at any
     /// of the addresses, or not of the kind that the configuration says.
-    pub(super) async fn connect(config: RemoteStoreConfig) -> io::Result<Arc<Self>> {
+    pub(super) async fn connect(config: RemoteStoreConfig, log: &Log) -> io::Result<Arc<Self>> {
         let topology = first_topology(&config).await.map_err(io::Error::other)?;
-        let cluster = Self::new(config, topology).map_err(io::Error::other)?;
+        let cluster = Self::new(config, log, topology).map_err(io::Error::other)?;
         let cluster = Arc::new(cluster);
         join_all(cluster.view().nodes.iter().map(|node| node.tried())).await;
         if cluster.config.address.kind() == Kind::Cluster {

@@ -10,8 +10,8 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::super::log;
 use super::errors::{SendError, told};
+use super::reach::Reach;
 
 /// Between attempts to connect, doubled from the first to the second.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
@@ -28,6 +28,7 @@ const WRITE_BUFFER_LEN: usize = 64 << 10;
 pub(super) struct Link {
     state: watch::Receiver<State>,
     timeout: Duration,
+    reach: Arc<Reach>,
     task: JoinHandle<()>,
 }
 
@@ -51,8 +52,8 @@ pub(super) struct Keeper {
     pub(super) client: Client,
     /// How long a node may take to answer.
     pub(super) timeout: Duration,
-    /// For people: `HOST:PORT`, if this link speaks for its node in the log.
-    pub(super) logs_as: Option<String>,
+    /// Of its node.
+    pub(super) reach: Arc<Reach>,
     /// Told when the link goes up or down.
     pub(super) changed: Arc<Notify>,
 }
@@ -62,10 +63,12 @@ impl Link {
     pub(super) fn open(keeper: Keeper) -> Self {
         let (sender, state) = watch::channel(State::Connecting);
         let timeout = keeper.timeout;
+        let reach = Arc::clone(&keeper.reach);
         let task = tokio::spawn(keeper.keep_open(sender));
         Self {
             state,
             timeout,
+            reach,
             task,
         }
     }
@@ -90,6 +93,7 @@ impl Link {
             // It has failed, or does not answer: whatever else it carries is
             // no better off.
             lost.notify_one();
+            self.reach.note_interrupted();
             SendError::Unknown
         })
     }
@@ -142,7 +146,7 @@ impl Keeper {
                     let since = Instant::now();
                     let lost = Arc::clone(&up.lost);
                     if std::mem::take(&mut is_down) {
-                        self.log(format_args!("can be reached again"));
+                        self.reach.note_up();
                     }
                     state.send_replace(State::Up(up));
                     self.changed.notify_one();
@@ -155,11 +159,8 @@ impl Keeper {
                     }
                 }
                 Err(error) => {
-                    let why = told(&error);
                     if !std::mem::replace(&mut is_down, true) {
-                        self.log(format_args!(
-                            "can't be reached ({why}); what needs it gets 503 until it can"
-                        ));
+                        self.reach.note_down(&told(&error));
                     }
                     if !matches!(state.send_replace(State::Down), State::Down) {
                         self.changed.notify_one();
@@ -191,11 +192,5 @@ impl Keeper {
             .get_multiplexed_async_connection_with_config(&config)
             .await?;
         Ok(Up { connection, lost })
-    }
-
-    fn log(&self, what: std::fmt::Arguments<'_>) {
-        if let Some(node) = &self.logs_as {
-            log::line(format_args!("the store's node {node} {what}"));
-        }
     }
 }

@@ -11,6 +11,7 @@ use threadpool::ThreadPool;
 use super::interruptible::Interruptible;
 use crate::server::config::Config;
 use crate::server::eviction::Evictor;
+use crate::server::log::Log;
 use crate::server::pool;
 use crate::server::refusal::{Reason, Refuser};
 
@@ -25,6 +26,7 @@ pub(super) struct Admission {
     workers: usize,
     queue_timeout: Duration,
     refuser: Refuser,
+    log: Log,
     /// What a worker does with its connection.
     serve: Box<dyn Fn(&Interruptible) + Send + Sync>,
     state: Mutex<State>,
@@ -61,7 +63,8 @@ impl Admission {
             pool: start_pool(config.workers)?,
             workers: config.workers,
             queue_timeout: config.queue_timeout,
-            refuser: Refuser::start()?,
+            refuser: Refuser::start(&config.log)?,
+            log: config.log.clone(),
             serve: Box::new(serve),
             state: Mutex::new(State {
                 free_workers: config.workers,
@@ -130,6 +133,7 @@ impl Admission {
             waited.unwrap_or_else(PoisonError::into_inner).0
         };
         let mut state = wait_while_busy(self.state(), timeout);
+        self.log.note_cut_off(state.served.len());
         for served in state.served.values() {
             // It fails when the peer has gone.
             let _ = served.stream().shutdown(Side::Both);
