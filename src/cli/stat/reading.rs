@@ -171,7 +171,7 @@ mod tests {
              other_x_total 5\n\n\
              speicher_y +Inf\n",
         );
-        assert_eq!(reading.sum("speicher_x_total", &[("b", "2")]), Some(7.0));
+        assert_eq!(reading.sum("speicher_x_total", &[("b", "2")]), Some(8.0));
         assert_eq!(
             reading.sum("speicher_x_total", &[("a", "2"), ("b", "2")]),
             Some(4.0)
