@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 #[cfg(any(feature = "tokio", feature = "epoll"))]
 use super::config::Config;
-use super::log::{Episode, Event, Log};
+use super::log::Log;
 use crate::protocol::{Encoder, Reply};
 
 /// Why a connection is not served.
@@ -173,9 +173,7 @@ fn linger_all(queue: &Receiver<TcpStream>) {
 /// Answers 503 and ends the replies. Never blocks: a new socket has room for
 /// one short frame.
 pub(super) fn refuse(stream: &TcpStream, reason: Reason, log: &Log) {
-    if !matches!(reason, Reason::Stopping) {
-        log.note(Episode::Refusing, || Event::refusing(reason));
-    }
+    log.note_refusal(reason);
     let mut encoder = Encoder::default();
     encoder.push(&Reply::Unavailable(reason.to_string()));
     // A peer that has gone needs no answer.

@@ -163,7 +163,7 @@ impl Event {
     }
 
     /// The first refusal for this reason in a while.
-    pub(in crate::server) fn refusing(reason: Reason) -> Self {
+    pub(super) fn refusing(reason: Reason) -> Self {
         let message = format_args!("refusing connections with 503: {reason}");
         Self::new(Level::Warn, "refusing", message)
             .with("reason", reason.name())
@@ -184,8 +184,7 @@ impl Event {
     }
 
     /// The first SET or frame in a while for which there is no memory.
-    #[allow(dead_code, reason = "for the ceiling on memory")]
-    pub(in crate::server) fn full(reason: impl fmt::Display) -> Self {
+    pub(super) fn full(reason: impl fmt::Display) -> Self {
         let message = format_args!("refusing requests that need memory with 503: {reason}");
         Self::new(Level::Warn, "full", message).unlimited()
     }
@@ -230,7 +229,7 @@ impl Event {
     }
 
     /// The server accepts no more.
-    pub(in crate::server) fn stopping(cause: StopCause) -> Self {
+    pub(super) fn stopping(cause: StopCause) -> Self {
         let level = match cause {
             StopCause::Asked | StopCause::Signal => Level::Info,
             StopCause::StoreLost | StopCause::LoopLost => Level::Error,

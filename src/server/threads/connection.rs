@@ -9,7 +9,7 @@ use super::interruptible::Interruptible;
 use super::store_thread::StoreHandle;
 use crate::server::config::Config;
 use crate::server::end::End;
-use crate::server::limits::DRAIN_INTERVAL;
+use crate::server::limits::{DRAIN_INTERVAL, DRAIN_MAX};
 use crate::server::session::{Next, Scratch, Session};
 use crate::server::shutdown::Shutdown;
 use crate::server::socket::{prepare, unconfirmed_len};
@@ -36,6 +36,8 @@ pub(super) fn serve(
     let end = match connection.run(config) {
         Ok(never) => match never {},
         Err(end) if socket.silence().is_evicted() => end.of_evicted(),
+        // It has lost its socket to that.
+        Err(_) if shutdown.elapsed() >= DRAIN_MAX => End::CutOff,
         Err(end) => end,
     };
     // It fails when the peer has gone.
