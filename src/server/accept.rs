@@ -41,6 +41,11 @@ pub(super) fn accept(
         let reserve = Arc::clone(&reserve);
         move || wake_accept(address, &reserve)
     });
+    let note_stop = || {
+        if let Some(cause) = shutdown.cause() {
+            config.log.note_stop(cause);
+        }
+    };
     ready();
     let mut admit = |stream| {
         counts.accept();
@@ -51,6 +56,8 @@ pub(super) fn accept(
         match listener.accept() {
             Ok((stream, _)) => {
                 backoff.end();
+                // Before the connection that has woken this loop is refused.
+                note_stop();
                 admit(stream);
             }
             Err(error) => {
@@ -61,9 +68,7 @@ pub(super) fn accept(
             }
         }
     }
-    if let Some(cause) = shutdown.cause() {
-        config.log.stopping(cause);
-    }
+    note_stop();
     // An open socket can be made nonblocking; if not, the queue goes unserved.
     if listener.set_nonblocking(true).is_err() {
         return Ok(());

@@ -17,13 +17,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-pub(super) use episode::Episode;
 pub use event::{Event, Figure, Level};
 pub use line::LogFormat;
 
 use super::end::End;
+use super::refusal::Reason;
 use super::shutdown::StopCause;
-use episode::Counter;
+use episode::{Counter, Episode};
 use limiter::Limiter;
 use line::{BACKTRACE, Clock, line};
 
@@ -91,9 +91,14 @@ impl Log {
         }
     }
 
+    /// Counts so many requests that the ceiling on memory left no room for.
+    pub(super) fn note_full(&self, count: u64, first: impl FnOnce() -> Event) {
+        self.note(Episode::Full, count, first);
+    }
+
     /// Counts so many that are a part of an episode, and if that begins with
     /// them, writes this line. The line that it is over comes by itself.
-    pub(super) fn note(&self, episode: Episode, count: u64, first: impl FnOnce() -> Event) {
+    fn note(&self, episode: Episode, count: u64, first: impl FnOnce() -> Event) {
         let Some(inner) = &self.0 else {
             return;
         };
@@ -124,11 +129,21 @@ impl Log {
         }));
     }
 
-    /// The server begins to stop.
-    pub(super) fn stopping(&self, cause: StopCause) {
-        if let Some(inner) = &self.0 {
-            inner.is_stopping.store(true, Ordering::Relaxed);
+    /// The server stops. What is refused from now on is refused for that.
+    pub(super) fn note_stop(&self, cause: StopCause) {
+        if let Some(inner) = &self.0
+            && !inner.is_stopping.swap(true, Ordering::Relaxed)
+        {
             self.write(Event::stopping(cause));
+        }
+    }
+
+    /// Counts a connection that is refused.
+    pub(super) fn note_refusal(&self, reason: Reason) {
+        if let Some(inner) = &self.0
+            && !inner.is_stopping.load(Ordering::Relaxed)
+        {
+            self.note(Episode::Refusing, 1, || Event::refusing(reason));
         }
     }
 

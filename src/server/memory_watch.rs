@@ -10,7 +10,7 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::log::{Episode, Event, Log};
+use super::log::{Event, Log};
 use super::shutdown::Shutdown;
 use crate::memory::{self, ceiling};
 
@@ -90,7 +90,7 @@ impl Watch {
         let news = refused - std::mem::replace(&mut self.told_refused, refused);
         if news > 0 {
             let full = || Event::full(usage.used, self.max);
-            self.log.note(Episode::Full, news, full);
+            self.log.note_full(news, full);
         }
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 #[cfg(any(feature = "tokio", feature = "epoll"))]
 use super::config::Config;
 use super::counts::Counts;
-use super::log::{Episode, Event, Log};
+use super::log::Log;
 use crate::protocol::{Encoder, Reply};
 
 /// Why a connection is not served.
@@ -185,9 +185,7 @@ fn linger_all(queue: &Receiver<TcpStream>) {
 /// one short frame.
 pub(super) fn refuse(stream: &TcpStream, reason: Reason, counts: &Counts, log: &Log) {
     counts.refuse(&reason);
-    if !matches!(reason, Reason::Stopping) {
-        log.note(Episode::Refusing, 1, || Event::refusing(reason));
-    }
+    log.note_refusal(reason);
     let mut encoder = Encoder::default();
     encoder.push(&Reply::Unavailable(reason.to_string()));
     // A peer that has gone needs no answer.

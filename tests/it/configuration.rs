@@ -350,7 +350,7 @@ fn no_password_is_shown_and_one_in_the_environment_needs_no_second_start() {
     for (outcome, origin) in [(typed, "--store"), (in_environment, "SPEICHER_STORE")] {
         assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
         let (shown, from) = &rows(&outcome.stdout)["--store"];
-        assert!(shown.starts_with("redis://app@127.0.0.1:1"), "{shown}");
+        assert!(shown.starts_with("redis://127.0.0.1:1"), "{shown}");
         assert_eq!(from, origin);
         assert!(!outcome.stdout.contains("hush"));
     }

@@ -11,7 +11,7 @@ pub(super) const QUIET: Duration = Duration::from_secs(10);
 
 /// What an episode is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::server) enum Episode {
+pub(super) enum Episode {
     /// Connections that were refused.
     Refusing,
     /// Requests for which there was no memory.

@@ -164,7 +164,7 @@ impl Event {
     }
 
     /// The first refusal for this reason in a while.
-    pub(in crate::server) fn refusing(reason: Reason) -> Self {
+    pub(super) fn refusing(reason: Reason) -> Self {
         let message = format_args!("refusing connections with 503: {reason}");
         Self::new(Level::Warn, "refusing", message)
             .with("reason", reason.name())
@@ -238,7 +238,7 @@ impl Event {
     }
 
     /// The server accepts no more.
-    pub(in crate::server) fn stopping(cause: StopCause) -> Self {
+    pub(super) fn stopping(cause: StopCause) -> Self {
         let level = match cause {
             StopCause::Asked | StopCause::Signal => Level::Info,
             StopCause::StoreLost | StopCause::LoopLost => Level::Error,

@@ -156,7 +156,6 @@ impl Admission {
             waited.unwrap_or_else(PoisonError::into_inner).0
         };
         let mut state = wait_while_busy(self.state(), timeout);
-        self.log.note_cut_off(state.served.len());
         for served in state.served.values() {
             // It fails when the peer has gone.
             let _ = served.stream().shutdown(Side::Both);
@@ -165,6 +164,7 @@ impl Admission {
             self.refuser.refuse(waiting.stream, Reason::Stopping);
         }
         let mut state = wait_while_busy(state, CUT_OFF_TIME);
+        self.log.note_cut_off(state.served.len());
         state.closed = true;
         self.changed.notify_all();
     }
