@@ -12,6 +12,7 @@ mod exposition;
 mod families;
 mod http;
 mod listener;
+mod page;
 mod process;
 
 pub(crate) use exposition::Exposition;

@@ -22,6 +22,7 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::{sleep, timeout};
 
 use super::exposition::{Exposition, Format};
+use super::page::PAGE;
 
 /// Connections at the same time; more are closed at once.
 const CONNECTIONS_MAX: usize = 32;
@@ -226,8 +227,7 @@ fn is_openmetrics(range: &str) -> bool {
 }
 
 fn page() -> Response<String> {
-    let page = include_str!("page.html").to_owned();
-    let mut response = respond(StatusCode::OK, "text/html; charset=utf-8", page);
+    let mut response = respond(StatusCode::OK, "text/html; charset=utf-8", PAGE.to_owned());
     response.headers_mut().insert(
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static(

@@ -384,6 +384,15 @@ impl Process {
         line.trim_end().to_owned()
     }
 
+    /// Where its second line says that its metrics are.
+    #[cfg(feature = "metrics")]
+    pub fn metrics_url(&mut self) -> String {
+        let line = self.line();
+        line.strip_prefix("metrics on ")
+            .expect("the second line")
+            .to_owned()
+    }
+
     /// Where the ready line says that it listens.
     pub fn address(&self) -> SocketAddr {
         let address = self.ready_line.split(' ').nth(2).expect("an address");

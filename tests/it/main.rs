@@ -15,6 +15,7 @@ mod cluster;
 mod commands;
 #[cfg(all(feature = "bench", feature = "conformance"))]
 mod compare;
+mod configuration;
 #[cfg(feature = "conformance")]
 mod conformance;
 #[cfg(feature = "conformance")]
@@ -26,8 +27,11 @@ mod eviction;
 mod faults;
 mod frames;
 mod limits;
+mod log;
 #[cfg(feature = "metrics")]
 mod metrics;
+#[cfg(feature = "metrics")]
+mod page;
 mod parsers;
 mod project;
 mod properties;
@@ -37,3 +41,5 @@ mod replies;
 mod requests;
 mod service;
 mod shutdown;
+#[cfg(feature = "metrics")]
+mod stat;
