@@ -3,6 +3,7 @@
 mod arguments;
 #[cfg(feature = "bench")]
 mod bench;
+mod check;
 #[cfg(feature = "bench")]
 mod compare;
 #[cfg(feature = "conformance")]
@@ -10,6 +11,7 @@ mod conform;
 mod delete;
 #[cfg(feature = "bench")]
 mod echo;
+mod environment;
 mod get;
 #[cfg(feature = "metrics")]
 mod metrics;
@@ -24,6 +26,7 @@ mod signals;
 mod stat;
 #[cfg(feature = "cluster")]
 mod store;
+mod system_limits;
 mod target;
 mod units;
 
@@ -72,6 +75,7 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Command, Exi
         .collect::<Result<_, _>>()
         .map_err(|arg| report_error(format_args!("the argument {arg:?} is not UTF-8")))?;
     let args = for_argh(args, COMMANDS);
+    let args = environment::added_to(args).map_err(report_error)?;
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let top = TopLevel::from_args(&["speicher"], &args).map_err(|exit| match exit.status {
         Ok(()) => show(exit.output.trim_end()),

@@ -46,10 +46,11 @@ pub use crate::metrics::MetricsListener;
 #[cfg(feature = "metrics")]
 use crate::metrics::{Exposition, Http};
 pub use config::{Config, StoreConfig, WORKERS_MAX};
+pub use log::{Event, Figure, Level, Log, LogFormat};
 pub use model::Model;
 #[cfg(feature = "cluster")]
 pub use remote_store::{RemoteAddress, RemoteStoreConfig, ResetScope};
-pub use shutdown::Shutdown;
+pub use shutdown::{Shutdown, StopCause};
 
 /// Serves the connections of `listener` with the model that `config` names,
 /// until `shutdown` is triggered and every request received is answered. Calls
@@ -57,7 +58,7 @@ pub use shutdown::Shutdown;
 ///
 /// Fails when the model's threads or descriptors can't be had, or when the
 /// store broke while serving; then nothing that was not executed has been
-/// acknowledged.
+/// acknowledged. The log then has its last line.
 pub fn serve(
     listener: TcpListener,
     config: &Config,
@@ -73,17 +74,24 @@ pub fn serve(
             config.model.no_remote_store(),
         ));
     }
-    memory_watch::start(shutdown)?;
+    memory_watch::start(&config.log, shutdown)?;
     let counts = &Counts::new(config.has_metrics());
     #[cfg(feature = "metrics")]
-    let _http = match &config.metrics {
+    let mut http = match &config.metrics {
         Some(listener) => Some(Http::start(
             listener.take()?,
             Exposition::new(counts, config),
         )?),
         None => None,
     };
-    match config.model {
+    #[cfg(feature = "metrics")]
+    let ready = || {
+        if let Some(http) = &mut http {
+            http.open();
+        }
+        ready();
+    };
+    let outcome = match config.model {
         Model::Threads => threads::serve(listener, config, shutdown, counts, ready),
         #[cfg(feature = "tokio")]
         Model::Tokio => tokio::serve(listener, config, shutdown, counts, ready),
@@ -94,5 +102,7 @@ pub fn serve(
             io::ErrorKind::Unsupported,
             model::not_built(model),
         )),
-    }
+    };
+    config.log.stopped(shutdown.elapsed());
+    outcome
 }

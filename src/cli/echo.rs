@@ -47,10 +47,10 @@ impl Echo {
     fn echo(&self) -> io::Result<()> {
         let listener = TcpListener::bind(("127.0.0.1", self.port))?;
         let address = listener.local_addr()?;
-        announce(format_args!(
-            "listening on {address} (echo, {})",
-            self.model
-        ));
+        let line = format_args!("listening on {address} (echo, {})", self.model);
+        if let Err(sentence) = announce(line) {
+            report_error(sentence);
+        }
         serve(&listener, self.model)
     }
 }

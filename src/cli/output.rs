@@ -23,14 +23,14 @@ pub(super) fn show(text: &str) -> ExitCode {
     }
 }
 
-/// Prints the line that says that a server is ready. The server goes on where that can't be
-/// done, and standard error says so.
-pub(super) fn announce(line: impl fmt::Display) {
-    if let Err(error) = writeln!(std::io::stdout(), "{line}") {
-        report_error(format_args!(
+/// Prints the line that says that a server is ready. Where that can't be done the server goes on;
+/// it fails with a sentence about that.
+pub(super) fn announce(line: impl fmt::Display) -> Result<(), String> {
+    writeln!(std::io::stdout(), "{line}").map_err(|error| {
+        format!(
             "the server runs, but can't write to standard output: {error}; it would say: {line}"
-        ));
-    }
+        )
+    })
 }
 
 /// Prints the error on standard error. Nothing in it steers a terminal, whoever has

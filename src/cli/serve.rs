@@ -5,17 +5,21 @@ use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use argh::FromArgs;
+use argh::{ArgsInfo, FromArgs};
 use speicher::client::PORT_DEFAULT;
 use speicher::memory;
 use speicher::protocol::frame::FRAME_LEN_MAX;
-use speicher::server::{self, Config, Model, Shutdown, StoreConfig, WORKERS_MAX};
+use speicher::server::{
+    self, Config, Event, Log, LogFormat, Model, Shutdown, StoreConfig, WORKERS_MAX,
+};
 #[cfg(feature = "cluster")]
 use speicher::server::{RemoteStoreConfig, ResetScope};
 
+use super::check::{self, rows};
+use super::environment::{blame, ignored};
 #[cfg(feature = "metrics")]
 use super::metrics::{MetricsAddress, parse_metrics};
-use super::output::{announce, report_error};
+use super::output::{announce, report_error, show};
 use super::signals::stop_on_signal;
 #[cfg(feature = "cluster")]
 use super::store::{self, StoreOption, parse_reset, parse_store};
@@ -26,6 +30,9 @@ use super::units::{
 /// The server could not start or not go on.
 const EXIT_FAILED: u8 = 1;
 
+/// The options make no sense together.
+const EXIT_MISTAKEN: u8 = 2;
+
 /// More connections than any system has descriptors for.
 const CONNECTIONS_MAX: usize = 10_000_000;
 
@@ -33,11 +40,15 @@ const SHORTEST_REQUEST: &str = r#"{"command":"RST"}"#;
 
 /// Run the server until SIGINT, SIGTERM or SIGHUP. A second signal ends it at
 /// once.
-#[derive(FromArgs)]
+#[derive(FromArgs, ArgsInfo)]
 #[argh(
     subcommand,
     name = "serve",
-    note = "When it is ready it prints one line on standard output:\n\
+    note = "Every option can also be in the environment: --frame-max as\n\
+            SPEICHER_FRAME_MAX, --verbose as SPEICHER_VERBOSE=1, and so on. The command\n\
+            line wins, and an empty variable counts as not set.\n\
+            \n\
+            When it is ready it prints one line on standard output:\n\
             \x20 listening on 127.0.0.1:14567 (threads, 256 workers, 5.8 GiB of memory)\n\
             and with --metrics a second one, metrics on http://127.0.0.1:9100/.\n\
             Sizes are bytes, or written 500K, 64M or 1G; times are seconds, or written\n\
@@ -47,7 +58,7 @@ const SHORTEST_REQUEST: &str = r#"{"command":"RST"}"#;
         1,
         "the address can't be bound, the store can't be used, or the server had to give up"
     ),
-    error_code(2, "the command line is wrong"),
+    error_code(2, "the command line is wrong, or the environment"),
     error_code(130, "ended by a second signal"),
     help_triggers("-h", "--help", "help")
 )]
@@ -81,12 +92,13 @@ pub(crate) struct Serve {
     #[argh(
         option,
         default = "Config::default().frame_len_max",
-        from_str_fn(parse_frame_max)
+        from_str_fn(parse_frame_max),
+        arg_name = "size"
     )]
     frame_max: usize,
 
-    /// the most memory that entries and connections may take, from 16M; 0 for
-    /// all there is (three quarters of what the process may use)
+    /// the most memory that entries and connections may take, from 16M (three
+    /// quarters of what the process may use; 0: all there is)
     #[argh(
         option,
         default = "MemoryMax::Default",
@@ -100,7 +112,8 @@ pub(crate) struct Serve {
     #[argh(
         option,
         default = "Config::default().queue_timeout",
-        from_str_fn(parse_duration)
+        from_str_fn(parse_duration),
+        arg_name = "time"
     )]
     queue_timeout: Duration,
 
@@ -108,12 +121,18 @@ pub(crate) struct Serve {
     #[argh(
         option,
         default = "Config::default().frame_timeout",
-        from_str_fn(parse_timeout)
+        from_str_fn(parse_timeout),
+        arg_name = "time"
     )]
     frame_timeout: Duration,
 
     /// how long a connection may be silent between requests (0: for ever)
-    #[argh(option, default = "Duration::ZERO", from_str_fn(parse_duration))]
+    #[argh(
+        option,
+        default = "Duration::ZERO",
+        from_str_fn(parse_duration),
+        arg_name = "time"
+    )]
     idle_timeout: Duration,
 
     /// how long a connection may be silent before it gives its place to one
@@ -121,7 +140,8 @@ pub(crate) struct Serve {
     #[argh(
         option,
         default = "Config::default().idle_eviction.unwrap_or_default()",
-        from_str_fn(parse_duration)
+        from_str_fn(parse_duration),
+        arg_name = "time"
     )]
     idle_eviction: Duration,
 
@@ -130,7 +150,8 @@ pub(crate) struct Serve {
     #[argh(
         option,
         default = "Config::default().write_timeout",
-        from_str_fn(parse_timeout)
+        from_str_fn(parse_timeout),
+        arg_name = "time"
     )]
     write_timeout: Duration,
 
@@ -155,7 +176,7 @@ pub(crate) struct Serve {
     /// how long a node of it may take to answer, plus 1s for each 1M of a long
     /// value (5s)
     #[cfg(feature = "cluster")]
-    #[argh(option, from_str_fn(parse_timeout))]
+    #[argh(option, from_str_fn(parse_timeout), arg_name = "time")]
     store_timeout: Option<Duration>,
 
     /// how many replicas there must have a change before it is acknowledged (0)
@@ -175,22 +196,69 @@ pub(crate) struct Serve {
     #[argh(option, from_str_fn(parse_metrics), arg_name = "address")]
     metrics: Option<MetricsAddress>,
 
-    /// log every connection on standard error
+    /// log every connection on standard error (off)
     #[argh(switch)]
     verbose: bool,
+
+    /// what the lines on standard error are: text, or json, an object each
+    /// (text)
+    #[argh(option, default = "LogFormat::Text", arg_name = "format")]
+    log: LogFormat,
+
+    /// say what would be done with all these options and where each came from,
+    /// and whether that can be done, but do not serve (off)
+    #[argh(switch)]
+    check: bool,
 }
 
 impl Serve {
     pub(crate) fn run(self) -> ExitCode {
+        if self.model() == Model::Threads {
+            // A worker frees what others have allocated. Before the first
+            // thread, which would get a heap.
+            memory::share_one_heap();
+        }
+        let log = match Log::start(self.log) {
+            Ok(log) => log,
+            Err(error) => {
+                report_error(format_args!("can't start a thread: {error}"));
+                return ExitCode::from(EXIT_FAILED);
+            }
+        };
         let config = match self.check_model().and_then(|()| self.config()) {
             Ok(config) => config,
-            Err(sentence) => return report_error(sentence),
+            Err(sentence) => return self.report_mistake(&log, sentence),
         };
-        match self.serve(config) {
+        memory::set_ceiling(self.memory_max.bytes());
+        // Not before, because the process may begin again without a password.
+        for (variable, sentence) in ignored() {
+            log.write(Event::variable_ignored(&variable, sentence));
+        }
+        let config = Config {
+            log: log.clone(),
+            ..config
+        };
+        let done = match self.check {
+            true => self.check(&config),
+            false => self.serve(config),
+        };
+        match done {
             Ok(()) => ExitCode::SUCCESS,
             Err(sentence) => {
-                report_error(sentence);
+                log.write(Event::failed(sentence));
                 ExitCode::from(EXIT_FAILED)
+            }
+        }
+    }
+
+    /// Says what is wrong with the options, which needs no time in words for
+    /// people.
+    fn report_mistake(&self, log: &Log, sentence: String) -> ExitCode {
+        match self.log {
+            LogFormat::Text => report_error(sentence),
+            LogFormat::Json => {
+                log.write(Event::failed(sentence));
+                ExitCode::from(EXIT_MISTAKEN)
             }
         }
     }
@@ -211,26 +279,41 @@ impl Serve {
             _ => return Ok(()),
         };
         let model = self.model();
-        Err(format!(
+        let sentence = format!(
             "the {model} model has no {given}; how many connections it serves at the same time is \
              {right}"
-        ))
+        );
+        Err(blame(given, sentence))
+    }
+
+    /// Says what would be done, and whether the address can be had.
+    fn check(&self, config: &Config) -> Result<(), String> {
+        let rows = rows(config);
+        let listener = self.bind();
+        let listens = match &listener {
+            Ok(_) => "It can listen there, and the options are valid. Nothing was started.",
+            Err(_) => "The options are valid, but it can't listen there.",
+        };
+        show(&check::told(config, &rows, listens));
+        listener.map(drop)
     }
 
     fn serve(&self, mut config: Config) -> Result<(), String> {
-        if config.model == Model::Threads {
-            // A worker frees what others have allocated.
-            memory::share_one_heap();
-        }
-        memory::set_ceiling(self.memory_max.bytes());
+        config.log.write_panics();
         let shutdown = Shutdown::new();
         // Before the ready line, so that whoever waits for it can also stop
         // the server.
-        stop_on_signal(&shutdown)?;
+        stop_on_signal(&shutdown, &config.log)?;
         let listener = self.bind()?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         let metrics_address = self.bind_metrics(&mut config)?;
         let ready = || {
+            config.log.write(started(address, &config));
+            let announce = |line: std::fmt::Arguments<'_>| {
+                if let Err(sentence) = announce(line) {
+                    config.log.write(Event::output_failed(sentence));
+                }
+            };
             announce(format_args!("listening on {address} ({})", told(&config)));
             if let Some(address) = metrics_address {
                 announce(format_args!("metrics on http://{address}/"));
@@ -276,7 +359,7 @@ impl Serve {
         })
     }
 
-    fn config(&self) -> Result<Config, String> {
+    pub(super) fn config(&self) -> Result<Config, String> {
         let default = Config::default();
         Ok(Config {
             model: self.model(),
@@ -290,7 +373,9 @@ impl Serve {
             idle_eviction: Some(self.idle_eviction).filter(|time| !time.is_zero()),
             write_timeout: self.write_timeout,
             verbose: self.verbose,
-            ..default
+            // Bound later, when nothing else can be wrong.
+            #[cfg(feature = "metrics")]
+            metrics: None,
         })
     }
 }
@@ -305,20 +390,24 @@ impl Serve {
     fn store_config(&self) -> Result<StoreConfig, String> {
         let StoreOption::Remote { text, address } = &self.store else {
             return match self.first_remote_option() {
-                Some(option) => Err(format!(
-                    "{option} is about a store that is not memory; say where it is with --store"
-                )),
+                Some(option) => {
+                    let sentence = format!(
+                        "{option} is about a store that is not memory; say where it is with --store"
+                    );
+                    Err(blame(option, sentence))
+                }
                 None => Ok(StoreConfig::Memory),
             };
         };
         if self.model() != Model::Tokio {
-            return Err(Model::no_remote_store(self.model()));
+            return Err(blame("--model", Model::no_remote_store(self.model())));
         }
         if self.frame_max > store::VALUE_LEN_MAX {
-            return Err(format!(
+            let sentence = format!(
                 "--frame-max is over {} bytes, which is the most that Redis and Valkey take",
                 store::VALUE_LEN_MAX
-            ));
+            );
+            return Err(blame("--frame-max", sentence));
         }
         let default = RemoteStoreConfig::new(store::with_password(text, address.clone())?);
         let prefix = self.store_prefix.clone();
@@ -352,6 +441,28 @@ impl Serve {
     fn store_config(&self) -> Result<StoreConfig, String> {
         Ok(StoreConfig::Memory)
     }
+}
+
+/// What the log says about the server when it is ready: all that it does not do
+/// without a limit, and how it does its work.
+fn started(address: SocketAddr, config: &Config) -> Event {
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+    // The address has them.
+    let of_address = ["host", "port"];
+    let rows = rows(config).into_iter();
+    let rows: Vec<_> = rows.filter(|row| !of_address.contains(&row.name)).collect();
+    let told: Vec<_> = rows
+        .iter()
+        .map(|row| format!("{} {}", row.name, row.shown))
+        .collect();
+    let message = format!("started {VERSION} on {address} with {}", told.join(", "));
+    let event = Event::started(message)
+        .with("version", VERSION)
+        .with("address", address.to_string());
+    rows.into_iter()
+        .map(|row| row.figure)
+        .fold(event, |event, (name, figure)| event.with(name, figure))
 }
 
 /// What the ready line says about the server.

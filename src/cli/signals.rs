@@ -13,23 +13,24 @@ use std::thread;
 use speicher::bench::server::kill_all;
 #[cfg(all(feature = "conformance", not(feature = "bench")))]
 use speicher::conformance::kill_all;
-use speicher::server::Shutdown;
+use speicher::server::{Event, Log, Shutdown, StopCause};
 
 /// A second signal ended the server: 128 and SIGINT's number.
 const EXIT_INTERRUPTED: i32 = 130;
 
 /// Has signals stop the server. One handler serves every model: tokio installs
 /// none unless it is asked for signals.
-pub(super) fn stop_on_signal(shutdown: &Shutdown) -> Result<(), String> {
-    let shutdown = shutdown.clone();
+pub(super) fn stop_on_signal(shutdown: &Shutdown, log: &Log) -> Result<(), String> {
+    let (shutdown, log) = (shutdown.clone(), log.clone());
     let mut is_first = true;
     ctrlc::set_handler(move || {
         if !mem::take(&mut is_first) {
+            log.write(Event::killed());
             exit(EXIT_INTERRUPTED);
         }
         // On its own thread, so that the next signal is heard meanwhile.
         let shutdown = shutdown.clone();
-        thread::spawn(move || shutdown.trigger());
+        thread::spawn(move || shutdown.trigger_because(StopCause::Signal));
     })
     .map_err(|error| format!("can't handle signals: {error}"))
 }

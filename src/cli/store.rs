@@ -8,6 +8,8 @@ use std::process::Command;
 
 use speicher::server::{RemoteAddress, ResetScope};
 
+use super::environment::{Origin, origin};
+
 /// What has the password of a remote store, so that it is in no list of
 /// processes.
 const PASSWORD_VARIABLE: &str = "SPEICHER_STORE_PASSWORD";
@@ -66,9 +68,10 @@ pub(super) fn without_addresses(said: &str, args: &[&str]) -> String {
 
 /// The address with its password. If that was typed, this process begins again
 /// without it: every user of the machine can read what a process was started
-/// with, and only its own user its environment.
+/// with, and only its own user its environment, which may have the address too.
 pub(super) fn with_password(text: &str, address: RemoteAddress) -> Result<RemoteAddress, String> {
     match (address.password(), env::var(PASSWORD_VARIABLE)) {
+        (Some(_), _) if origin("--store") == Origin::Environment => Ok(address),
         (Some(password), _) => Err(begin_again(text, password)),
         (None, Ok(password)) if !password.is_empty() => Ok(address.with_password(&password)),
         // Without a password the user would not be told to the store.

@@ -47,7 +47,7 @@ static FRAMES_REFUSED: AtomicU64 = AtomicU64::new(0);
 /// How much is held, by the lines of the module's picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
-pub(crate) enum Level {
+enum Level {
     Room,
     Full,
     Frugal,
@@ -137,7 +137,11 @@ fn held() -> usize {
 }
 
 /// Sets the level anew; to be called when something has changed.
-pub(super) fn update() -> Level {
+pub(super) fn update() {
+    recompute();
+}
+
+fn recompute() -> Level {
     let level = Lines::now().map_or(Level::Room, |lines| lines.level(held()));
     if LEVEL.load(Ordering::Relaxed) != level as u8 {
         LEVEL.store(level as u8, Ordering::Relaxed);
@@ -148,7 +152,7 @@ pub(super) fn update() -> Level {
 #[inline]
 fn is_at_least(level: Level) -> bool {
     // It may be outdated, but never for long where it is high.
-    LEVEL.load(Ordering::Relaxed) >= level as u8 && update() >= level
+    LEVEL.load(Ordering::Relaxed) >= level as u8 && recompute() >= level
 }
 
 /// Whether entries that make it more are refused.
@@ -180,12 +184,11 @@ pub(crate) fn note_refused_entry() {
 }
 
 /// Says how many bytes the process takes in all, once it has given back what it
-/// could, and returns what that makes of the level. Memory in pieces that nobody
-/// can use is counted nowhere else.
-pub(crate) fn note_resident(len: usize) -> Level {
+/// could. Memory in pieces that nobody can use is counted nowhere else.
+pub(crate) fn note_resident(len: usize) {
     let excess = max().map_or(0, |max| len.saturating_sub(max + max / 16));
     EXCESS.store(excess, Ordering::Relaxed);
-    update()
+    update();
 }
 
 /// A part of what is set aside for long frames, until it is dropped.

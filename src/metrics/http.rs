@@ -46,14 +46,16 @@ const ANSWERING_SHARE: u32 = 5;
 /// How long to wait when accepting fails, as it does without descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The thread that answers. Dropped, it ends.
+/// The thread that answers, from when it is [opened](Self::open). Dropped, it
+/// ends.
 pub(crate) struct Http {
+    open: Option<oneshot::Sender<()>>,
     stop: Option<oneshot::Sender<Infallible>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Http {
-    /// Answers on the listener with what the exposition has to tell.
+    /// Will answer on the listener with what the exposition has to tell.
     pub(crate) fn start(listener: net::TcpListener, exposition: Exposition) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let runtime = runtime::Builder::new_current_thread()
@@ -64,6 +66,7 @@ impl Http {
             let _context = runtime.enter();
             TcpListener::from_std(listener)?
         };
+        let (open, opened) = oneshot::channel();
         let (stop, stopped) = oneshot::channel();
         let thread = thread::Builder::new()
             .name("metrics".to_owned())
@@ -74,14 +77,27 @@ impl Http {
                     connections: Cell::new(0),
                     busy: Cell::default(),
                 });
-                tasks.spawn_local(accept_all(listener, answers));
+                tasks.spawn_local(async move {
+                    if opened.await.is_ok() {
+                        accept_all(listener, answers).await;
+                    }
+                });
                 // It ends when its sender is dropped.
                 let _ = tasks.block_on(&runtime, stopped);
             })?;
         Ok(Self {
+            open: Some(open),
             stop: Some(stop),
             thread: Some(thread),
         })
+    }
+
+    /// There is something to tell from now on; who has come before has waited.
+    pub(crate) fn open(&mut self) {
+        if let Some(open) = self.open.take() {
+            // It fails after a panic.
+            let _ = open.send(());
+        }
     }
 }
 

@@ -25,12 +25,16 @@ pub enum Frame<'a> {
     /// A longer one, which takes a time to parse.
     Long(LongFrame),
     /// There was no memory for it, for this reason; its bytes were dropped.
-    Dropped(BadRequest),
+    Dropped(Box<BadRequest>),
 }
 
-/// A long frame in memory of its own.
+/// A long frame in memory of its own. It is a pointer, so that what has place for
+/// one is short.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LongFrame(Box<LongBytes>);
+
 #[derive(Debug)]
-pub struct LongFrame {
+struct LongBytes {
     bytes: Vec<u8>,
     /// For all that `bytes` has room for.
     share: FrameShare,
@@ -39,9 +43,11 @@ pub struct LongFrame {
 impl LongFrame {
     /// What follows the header.
     pub fn payload(&self) -> &[u8] {
-        &self.bytes[HEADER_LEN..]
+        &self.0.bytes[HEADER_LEN..]
     }
+}
 
+impl LongBytes {
     /// One of so many bytes, of which none has arrived.
     fn begin(frame_len: usize) -> Result<Self, BadRequest> {
         match FrameShare::can_hold(frame_len) {
@@ -73,13 +79,13 @@ impl LongFrame {
     }
 }
 
-impl PartialEq for LongFrame {
+impl PartialEq for LongBytes {
     fn eq(&self, other: &Self) -> bool {
         self.bytes == other.bytes
     }
 }
 
-impl Eq for LongFrame {}
+impl Eq for LongBytes {}
 
 /// Cuts the bytes of one connection into frames.
 ///
@@ -104,11 +110,11 @@ struct Partial {
     frame_len: usize,
     arrived: usize,
     /// What has arrived, or why it was dropped.
-    frame: Result<LongFrame, BadRequest>,
+    frame: Result<LongBytes, BadRequest>,
 }
 
 impl Partial {
-    fn begin(frame_len: usize, frame: Result<LongFrame, BadRequest>) -> Option<Box<Self>> {
+    fn begin(frame_len: usize, frame: Result<LongBytes, BadRequest>) -> Option<Box<Self>> {
         Some(Box::new(Self {
             frame_len,
             arrived: 0,
@@ -176,7 +182,7 @@ impl Decoder {
                     return Ok(Some(Frame::Short(&self.buffer[payload])));
                 }
                 Some(frame_len) if frame_len > BUFFER_LEN => {
-                    self.partial = Partial::begin(frame_len, LongFrame::begin(frame_len));
+                    self.partial = Partial::begin(frame_len, LongBytes::begin(frame_len));
                 }
                 Some(frame_len) if unread.len() > KEPT_LEN_SPENT && ceiling::is_spent() => {
                     let reason = BadRequest::NoRoomForFrame { frame_len };
@@ -196,8 +202,8 @@ impl Decoder {
             return None;
         }
         Some(match self.partial.take()?.frame {
-            Ok(frame) => Frame::Long(frame),
-            Err(reason) => Frame::Dropped(reason),
+            Ok(frame) => Frame::Long(LongFrame(Box::new(frame))),
+            Err(reason) => Frame::Dropped(Box::new(reason)),
         })
     }
 
@@ -322,7 +328,7 @@ mod tests {
         partial.frame = Err(BadRequest::NoMemory);
         while decoder.read_from(&mut stream).expect("read") > 0 {
             if let Some(frame) = decoder.next_frame().expect("in step") {
-                assert_eq!(frame, Frame::Dropped(BadRequest::NoMemory));
+                assert_eq!(frame, Frame::Dropped(Box::new(BadRequest::NoMemory)));
                 break;
             }
         }
@@ -331,7 +337,7 @@ mod tests {
 
     #[test]
     fn no_more_memory_than_there_is_can_be_reserved() {
-        let mut frame = LongFrame::begin(usize::MAX).expect("without a ceiling");
+        let mut frame = LongBytes::begin(usize::MAX).expect("without a ceiling");
         let pushed = frame.push(&[7; 100], usize::MAX);
         assert_eq!(pushed, Ok(()), "memory follows what arrives");
         assert_eq!(frame.bytes, [7; 100]);

@@ -84,6 +84,10 @@ impl<K> Request<K> {
     /// Reads the payload of a request's frame (R1 to R9, F3), and returns the
     /// hash of its key with it; `make_key` keeps a key that is only looked up.
     #[inline]
+    #[expect(
+        clippy::unnecessary_lazy_evaluations,
+        reason = "`ok_or` makes its error anyway, and drops it: eight instructions of a request"
+    )]
     pub(crate) fn parse_with(
         payload: &[u8],
         make_key: impl FnOnce(KeyRef<'_>) -> K,
@@ -101,15 +105,15 @@ impl<K> Request<K> {
             return Ok((0, Self::Reset));
         }
         let key = key_text(command, key)?;
-        let key_ref = || KeyRef::new(&key).ok_or(BadRequest::KeyEmpty);
+        let key_ref = || KeyRef::new(&key).ok_or_else(|| BadRequest::KeyEmpty);
         match command {
             Command::Set => {
-                let value = value.ok_or(BadRequest::ValueMissing)?;
+                let value = value.ok_or_else(|| BadRequest::ValueMissing)?;
                 let json =
                     Json::of_text(value.json()).map_err(|TooDeep| BadRequest::ValueTooDeep)?;
                 let key = key_ref()?;
-                let entry =
-                    Entry::try_with_json(key.as_str(), &json).ok_or(BadRequest::NoMemory)?;
+                let entry = Entry::try_with_json(key.as_str(), &json)
+                    .ok_or_else(|| BadRequest::NoMemory)?;
                 Ok((key.hash(), Self::Set { entry }))
             }
             Command::Get => {

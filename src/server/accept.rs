@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use super::config::Config;
 use super::counts::Counts;
+use super::log::{Event, Log};
 use super::refusal::{self, Reason};
 use super::shutdown::Shutdown;
-use super::{log, socket};
+use super::socket;
 
 /// Hands connections to `admit` until the shutdown is triggered, and then
 /// those that were in the queue by that time: whoever connected before the
@@ -40,6 +41,11 @@ pub(super) fn accept(
         let reserve = Arc::clone(&reserve);
         move || wake_accept(address, &reserve)
     });
+    let note_stop = || {
+        if let Some(cause) = shutdown.cause() {
+            config.log.note_stop(cause);
+        }
+    };
     ready();
     let mut admit = |stream| {
         counts.accept();
@@ -50,6 +56,8 @@ pub(super) fn accept(
         match listener.accept() {
             Ok((stream, _)) => {
                 backoff.end();
+                // Before the connection that has woken this loop is refused.
+                note_stop();
                 admit(stream);
             }
             Err(error) => {
@@ -60,6 +68,7 @@ pub(super) fn accept(
             }
         }
     }
+    note_stop();
     // An open socket can be made nonblocking; if not, the queue goes unserved.
     if listener.set_nonblocking(true).is_err() {
         return Ok(());
@@ -70,7 +79,7 @@ pub(super) fn accept(
             Ok((stream, _)) => admit(stream),
             Err(error) if is_about_the_peer(&error) => {}
             Err(error) if socket::is_out_of_descriptors(&error) => {
-                match refuse_next(&listener, &reserve, Reason::Stopping) {
+                match refuse_next(&listener, &reserve, Reason::Stopping, &config.log) {
                     // The connection that wakes this loop may have taken the
                     // reserve descriptor, which is free again soon.
                     Err(error) if socket::is_out_of_descriptors(&error) => {
@@ -120,7 +129,6 @@ impl ReserveDescriptor {
 #[derive(Default)]
 struct Backoff {
     since: Option<Instant>,
-    logged_at: Option<Instant>,
     /// For the connection that waits now.
     evicted_at: Option<Instant>,
 }
@@ -154,22 +162,6 @@ impl Backoff {
         is_due
     }
 
-    /// Tells the operator, but not so often that peers could fill the log.
-    fn log(&mut self, error: &io::Error, is_out_of_descriptors: bool) {
-        const INTERVAL: Duration = Duration::from_secs(10);
-
-        if self.logged_at.is_some_and(|at| at.elapsed() < INTERVAL) {
-            return;
-        }
-        self.logged_at = Some(Instant::now());
-        let remedy = if is_out_of_descriptors {
-            "; raise the limit on open files (ulimit -n), or lower the number of connections"
-        } else {
-            ""
-        };
-        log::line(format_args!("can't accept connections: {error}{remedy}"));
-    }
-
     /// Waits a little, so that the loop does not spin; those who have waited
     /// for too long are refused (S4).
     fn wait(
@@ -188,9 +180,15 @@ impl Backoff {
         }
         let since = *self.since.get_or_insert_with(Instant::now);
         let is_out_of_descriptors = socket::is_out_of_descriptors(error);
-        self.log(error, is_out_of_descriptors);
+        let remedy = match is_out_of_descriptors {
+            true => {
+                "; raise the limit on open files (ulimit -n), or lower the number of connections"
+            }
+            false => "",
+        };
+        config.log.write(Event::accept_failed(error, remedy));
         if is_out_of_descriptors && since.elapsed() > config.queue_timeout {
-            refuse_all(listener, reserve);
+            refuse_all(listener, reserve, &config.log);
         }
         shutdown.sleep(INTERVAL);
     }
@@ -198,7 +196,7 @@ impl Backoff {
 
 /// Refuses the connections in the listener's queue, one at a time on the
 /// reserve descriptor.
-fn refuse_all(listener: &TcpListener, reserve: &ReserveDescriptor) {
+fn refuse_all(listener: &TcpListener, reserve: &ReserveDescriptor, log: &Log) {
     /// The most at a time, so that the loop looks at its other duties.
     const REFUSALS_MAX: usize = 64;
 
@@ -206,7 +204,7 @@ fn refuse_all(listener: &TcpListener, reserve: &ReserveDescriptor) {
         return;
     }
     for _ in 0..REFUSALS_MAX {
-        if refuse_next(listener, reserve, Reason::NoDescriptors).is_err() {
+        if refuse_next(listener, reserve, Reason::NoDescriptors, log).is_err() {
             break;
         }
     }
@@ -220,12 +218,13 @@ fn refuse_next(
     listener: &TcpListener,
     reserve: &ReserveDescriptor,
     reason: Reason,
+    log: &Log,
 ) -> io::Result<()> {
     reserve.release();
     let accepted = listener.accept();
     if let Ok((stream, _)) = &accepted {
         reserve.counts.accept();
-        refusal::refuse(stream, reason, &reserve.counts);
+        refusal::refuse(stream, reason, &reserve.counts, log);
     }
     let outcome = accepted.map(drop);
     reserve.retake();

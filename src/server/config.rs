@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::log::Log;
 use super::model::Model;
 #[cfg(feature = "cluster")]
 use super::remote_store::RemoteStoreConfig;
@@ -52,7 +53,9 @@ pub struct Config {
     /// How long replies may wait for a peer to take them, with a second more
     /// for each 64 KiB that it has taken.
     pub write_timeout: Duration,
-    /// Whether to log each connection's begin and end on standard error.
+    /// Where the server says what happens; nowhere unless this is set.
+    pub log: Log,
+    /// Whether the log has each connection's begin and end.
     pub verbose: bool,
     /// Where to answer for metrics over HTTP; `None` for nowhere. Feature
     /// `metrics`.
@@ -73,6 +76,7 @@ impl Default for Config {
             idle_timeout: None,
             idle_eviction: Some(Duration::from_secs(10)),
             write_timeout: Duration::from_secs(30),
+            log: Log::off(),
             verbose: false,
             #[cfg(feature = "metrics")]
             metrics: None,

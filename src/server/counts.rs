@@ -10,7 +10,7 @@ mod remote;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use self::connections::ConnectionCounts;
 pub(crate) use self::connections::{ConnectionSums, OpenConnection};
@@ -282,11 +282,11 @@ impl ThreadCounts {
         }
     }
 
-    /// An event loop has gone round, or a task was driven, in this time.
+    /// An event loop has gone round, or a connection was driven.
     #[cfg(any(feature = "tokio", feature = "epoll"))]
-    pub(super) fn drove(&mut self, time: Duration) {
+    pub(super) fn drove(&mut self, begun: Instant, ended: Instant) {
         if self.server.is_timed {
-            self.cells.drive_times.observe_time(time);
+            self.cells.drive_times.observe_time(ended - begun);
         }
     }
 

@@ -13,6 +13,9 @@ pub(super) enum End {
     PeerClosed,
     /// The server stops (S2, S2a).
     Stopping,
+    /// The server has stopped, or others waited for a place, and the peer has
+    /// not taken its replies in the time for that, or the store had them.
+    CutOff,
     /// No frame began within the idle timeout.
     Idle,
     /// Others waited for a place, and this peer was silent.
@@ -39,6 +42,7 @@ impl fmt::Display for End {
         match self {
             Self::PeerClosed => f.write_str("closed by the peer"),
             Self::Stopping => f.write_str("the server stops"),
+            Self::CutOff => f.write_str("cut off, for it did not take its replies in time"),
             Self::Idle => f.write_str("silent for longer than --idle-timeout"),
             Self::Evicted => f.write_str(
                 "silent for longer than --idle-eviction, while others waited for a place",
@@ -59,9 +63,10 @@ impl fmt::Display for End {
 
 impl End {
     /// What [`name`](Self::name) may be.
-    pub(super) const NAMES: [&str; 11] = [
+    pub(super) const NAMES: [&str; 12] = [
         "peer_closed",
         "stopping",
+        "cut_off",
         "idle",
         "evicted",
         "frame_timeout",
@@ -78,6 +83,7 @@ impl End {
         match self {
             Self::PeerClosed => "peer_closed",
             Self::Stopping => "stopping",
+            Self::CutOff => "cut_off",
             Self::Idle => "idle",
             Self::Evicted => "evicted",
             Self::FrameTimeout => "frame_timeout",
@@ -94,7 +100,7 @@ impl End {
     /// The end of a connection that was evicted: it drains as at a stop.
     pub(super) fn of_evicted(self) -> Self {
         match self {
-            Self::Stopping => Self::Evicted,
+            Self::Stopping | Self::CutOff => Self::Evicted,
             end => end,
         }
     }

@@ -21,7 +21,7 @@ use super::connection_limit::{ConnectionLimit, Permit};
 use super::counts::Counts;
 use super::local_store::LocalStore;
 use super::refusal::{Reason, Refuser};
-use super::shutdown::Shutdown;
+use super::shutdown::{Shutdown, StopCause};
 use crate::store::Executor;
 use incoming::{Incoming, Owner};
 use runner::{Inbox, Runner, WAKER};
@@ -51,7 +51,7 @@ pub(super) fn serve_from<E: Executor + Clone + Send + 'static>(
     ready: impl FnOnce(),
 ) -> io::Result<()> {
     let limit = ConnectionLimit::new(config);
-    let refuser = Refuser::start(counts)?;
+    let refuser = Refuser::start(&config.log, counts)?;
     let cores = thread::available_parallelism()?.get();
     let loops = (0..cores)
         .map(|number| start_loop(number, store, config, shutdown, counts))
@@ -151,7 +151,7 @@ fn start_loop<E: Executor + Clone + Send + 'static>(
         .spawn(move || {
             let outcome = catch_unwind(AssertUnwindSafe(|| runner.run()));
             if !matches!(outcome, Ok(Ok(()))) {
-                shutdown.trigger();
+                shutdown.trigger_because(StopCause::LoopLost);
                 panic!("the event loop ended early: {outcome:?}");
             }
         })?;

@@ -9,7 +9,7 @@ use std::thread;
 
 use super::lazy_free::LazyFree;
 use super::offload::{Offload, Offloaded};
-use super::shutdown::Shutdown;
+use super::shutdown::{Shutdown, StopCause};
 use crate::protocol::Request;
 use crate::store::shards::Shards;
 use crate::store::{Batch, Executor, Garbage, StoreLost, StoreSize};
@@ -112,7 +112,7 @@ struct StopOnPanic<'a>(&'a Shutdown);
 impl Drop for StopOnPanic<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.0.trigger();
+            self.0.trigger_because(StopCause::StoreLost);
         }
     }
 }

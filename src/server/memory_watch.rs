@@ -10,10 +10,9 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::log;
+use super::log::{Event, Log};
 use super::shutdown::Shutdown;
-use crate::memory::ceiling::{self, Level};
-use crate::memory::{self, Size};
+use crate::memory::{self, ceiling};
 
 /// How long the thread sleeps: as long as it would take to get to the ceiling, if
 /// so many bytes came in a second, within these bounds.
@@ -24,11 +23,8 @@ const SLEEP_MAX: Duration = Duration::from_secs(1);
 /// Memory is given back so often at most: it takes the heaps' locks.
 const TRIM_INTERVAL: Duration = Duration::from_millis(200);
 
-/// The server has to have had room for so long before that is told.
-const ROOM_TIME: Duration = Duration::from_secs(10);
-
 /// Starts the thread, if the process has a ceiling. It ends with the server.
-pub(super) fn start(shutdown: &Shutdown) -> io::Result<()> {
+pub(super) fn start(log: &Log, shutdown: &Shutdown) -> io::Result<()> {
     let Some(max) = ceiling::max() else {
         return Ok(());
     };
@@ -36,9 +32,9 @@ pub(super) fn start(shutdown: &Shutdown) -> io::Result<()> {
     let Ok(statm) = File::open("/proc/self/statm") else {
         return Ok(());
     };
-    let shutdown = shutdown.clone();
+    let (log, shutdown) = (log.clone(), shutdown.clone());
     let run = move || {
-        let mut watch = Watch::new(max, statm);
+        let mut watch = Watch::new(max, statm, log);
         while !shutdown.is_triggered() {
             shutdown.sleep(watch.look());
         }
@@ -53,19 +49,18 @@ struct Watch {
     max: usize,
     statm: File,
     trimmed_at: Option<Instant>,
-    /// The operator was told that it is full, and it was last so at that time.
-    full_at: Option<Instant>,
     told_refused: u64,
+    log: Log,
 }
 
 impl Watch {
-    fn new(max: usize, statm: File) -> Self {
+    fn new(max: usize, statm: File, log: Log) -> Self {
         Self {
             max,
             statm,
             trimmed_at: None,
-            full_at: None,
             told_refused: 0,
+            log,
         }
     }
 
@@ -77,7 +72,8 @@ impl Watch {
             self.trimmed_at = Some(Instant::now());
             resident = self::resident(&self.statm).unwrap_or(0);
         }
-        self.tell(ceiling::note_resident(resident));
+        ceiling::note_resident(resident);
+        self.tell();
         let left = self.max.saturating_sub(resident);
         Duration::from_secs_f64(left as f64 / FILL_RATE).clamp(SLEEP_MIN, SLEEP_MAX)
     }
@@ -87,26 +83,14 @@ impl Watch {
             .is_none_or(|at| at.elapsed() >= TRIM_INTERVAL)
     }
 
-    /// Tells the operator when something was refused for the first time, and when
-    /// there is room again.
-    fn tell(&mut self, level: Level) {
+    /// Tells the operator when something was refused.
+    fn tell(&mut self) {
         let usage = memory::usage();
         let refused = usage.entries_refused + usage.frames_refused;
-        if refused > self.told_refused && self.full_at.is_none() {
-            let max = Size(self.max);
-            log::line(format_args!(
-                "full: it holds {} of {max}, and refuses what would make it more; remove entries, \
-                 or start it with more --memory-max",
-                Size(usage.used)
-            ));
-            self.told_refused = refused;
-        }
-        if level >= Level::Full || refused > self.told_refused {
-            self.full_at = Some(Instant::now());
-            self.told_refused = refused;
-        } else if self.full_at.is_some_and(|at| at.elapsed() > ROOM_TIME) {
-            self.full_at = None;
-            log::line(format_args!("there is room again"));
+        let news = refused - std::mem::replace(&mut self.told_refused, refused);
+        if news > 0 {
+            let full = || Event::full(usage.used, self.max);
+            self.log.note_full(news, full);
         }
     }
 }

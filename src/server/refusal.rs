@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 #[cfg(any(feature = "tokio", feature = "epoll"))]
 use super::config::Config;
 use super::counts::Counts;
+use super::log::Log;
 use crate::protocol::{Encoder, Reply};
 
 /// Why a connection is not served.
@@ -42,7 +43,7 @@ impl Reason {
         "stopping",
     ];
 
-    /// Its name in metrics.
+    /// Its name in metrics and in JSON lines of the log.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::AllBusy { .. } => "all_busy",
@@ -109,18 +110,20 @@ const DROP_LEN: usize = 16 << 10;
 /// Refuses connections and, on a thread of its own, waits for their peers to
 /// read why. Dropped, it ends those waits soon.
 pub(super) struct Refuser {
+    log: Log,
     refused: Option<SyncSender<TcpStream>>,
     thread: Option<JoinHandle<()>>,
     counts: Arc<Counts>,
 }
 
 impl Refuser {
-    pub(super) fn start(counts: &Arc<Counts>) -> io::Result<Self> {
+    pub(super) fn start(log: &Log, counts: &Arc<Counts>) -> io::Result<Self> {
         let (refused, queue) = sync_channel(LINGERING_MAX);
         let thread = thread::Builder::new()
             .name("refuser".to_owned())
             .spawn(move || linger_all(&queue))?;
         Ok(Self {
+            log: log.clone(),
             refused: Some(refused),
             thread: Some(thread),
             counts: Arc::clone(counts),
@@ -130,7 +133,7 @@ impl Refuser {
     /// Answers 503 and closes the connection when its peer is done, or after
     /// a second. Never blocks.
     pub(super) fn refuse(&self, stream: TcpStream, reason: Reason) {
-        refuse(&stream, reason, &self.counts);
+        refuse(&stream, reason, &self.counts, &self.log);
         // With too many to wait for, this one is closed at once.
         let _ = self.refused.as_ref().map(|queue| queue.try_send(stream));
     }
@@ -180,8 +183,9 @@ fn linger_all(queue: &Receiver<TcpStream>) {
 
 /// Answers 503 and ends the replies. Never blocks: a new socket has room for
 /// one short frame.
-pub(super) fn refuse(stream: &TcpStream, reason: Reason, counts: &Counts) {
+pub(super) fn refuse(stream: &TcpStream, reason: Reason, counts: &Counts, log: &Log) {
     counts.refuse(&reason);
+    log.note_refusal(reason);
     let mut encoder = Encoder::default();
     encoder.push(&Reply::Unavailable(reason.to_string()));
     // A peer that has gone needs no answer.

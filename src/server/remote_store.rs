@@ -17,6 +17,7 @@ mod fetch;
 mod joined;
 mod link;
 mod node;
+mod reach;
 mod reset;
 mod round;
 mod topology;
@@ -34,6 +35,7 @@ pub use address::RemoteAddress;
 pub use config::{RemoteStoreConfig, ResetScope};
 
 use super::counts::Counts;
+use super::log::Log;
 use super::offload::{Offload, Offloaded};
 use crate::protocol::{Reply, Request};
 use crate::store::{Batch, Executor, StoreLost};
@@ -81,10 +83,11 @@ impl RemoteStore {
     /// not what the address says.
     pub(super) async fn connect(
         config: &RemoteStoreConfig,
+        log: &Log,
         counts: &Arc<Counts>,
     ) -> io::Result<Self> {
         Ok(Self::new(Arc::new(Shared {
-            cluster: Cluster::connect(config.clone(), counts).await?,
+            cluster: Cluster::connect(config.clone(), log, counts).await?,
             offload: Offload::start()?,
         })))
     }

@@ -329,7 +329,7 @@ impl Session {
             *drain = Drain::Answering;
         }
         if since_stop > DRAIN_CONFIRM_MAX {
-            return Err(End::Stopping);
+            return Err(End::CutOff);
         }
         Ok(())
     }

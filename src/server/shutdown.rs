@@ -10,9 +10,45 @@ pub struct Shutdown(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    triggered_at: OnceLock<Instant>,
+    triggered: OnceLock<(Instant, StopCause)>,
     wakers: Mutex<Vec<Waker>>,
-    triggered: Condvar,
+    told: Condvar,
+}
+
+/// Why a server stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopCause {
+    /// The program that it is a part of has asked for it.
+    Asked,
+    /// A signal has.
+    Signal,
+    /// The store broke, and nobody knows what it has executed.
+    StoreLost,
+    /// An event loop broke.
+    LoopLost,
+}
+
+impl StopCause {
+    /// As a JSON line of the log has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Asked => "asked",
+            Self::Signal => "signal",
+            Self::StoreLost => "store_lost",
+            Self::LoopLost => "loop_lost",
+        }
+    }
+}
+
+impl fmt::Display for StopCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Asked => "it was asked to",
+            Self::Signal => "a signal has asked for it (SIGINT, SIGTERM or SIGHUP)",
+            Self::StoreLost => "the store is lost",
+            Self::LoopLost => "an event loop is lost",
+        })
+    }
 }
 
 type Waker = Box<dyn FnOnce() + Send>;
@@ -26,12 +62,17 @@ impl Shutdown {
     /// Makes the request. The server stops accepting, answers what it has
     /// received, and [`serve`](super::serve) returns. Further calls do nothing.
     pub fn trigger(&self) {
-        if self.0.triggered_at.set(Instant::now()).is_err() {
+        self.trigger_because(StopCause::Asked);
+    }
+
+    /// As [`trigger`](Self::trigger), with what the log says about it.
+    pub fn trigger_because(&self, cause: StopCause) {
+        if self.0.triggered.set((Instant::now(), cause)).is_err() {
             return;
         }
         // Taken out, because they hold on to what they wake.
         let wakers = std::mem::take(&mut *self.wakers());
-        self.0.triggered.notify_all();
+        self.0.told.notify_all();
         for wake in wakers {
             wake();
         }
@@ -39,25 +80,24 @@ impl Shutdown {
 
     /// Whether the request has been made.
     pub fn is_triggered(&self) -> bool {
-        self.0.triggered_at.get().is_some()
+        self.0.triggered.get().is_some()
     }
 
     /// Waits until the request is made.
     pub fn wait(&self) {
         let wakers = self.wakers();
-        drop(
-            self.0
-                .triggered
-                .wait_while(wakers, |_| !self.is_triggered()),
-        );
+        drop(self.0.told.wait_while(wakers, |_| !self.is_triggered()));
     }
 
     /// The time since the request was made; zero before it.
     pub(super) fn elapsed(&self) -> Duration {
-        self.0
-            .triggered_at
-            .get()
-            .map_or(Duration::ZERO, Instant::elapsed)
+        let triggered = self.0.triggered.get();
+        triggered.map_or(Duration::ZERO, |(at, _)| at.elapsed())
+    }
+
+    /// Why the request was made, if it was.
+    pub(super) fn cause(&self) -> Option<StopCause> {
+        self.0.triggered.get().map(|(_, cause)| *cause)
     }
 
     /// Has `wake` called when the request is made, or now if it was.
@@ -78,7 +118,7 @@ impl Shutdown {
         let wakers = self.wakers();
         let _ = self
             .0
-            .triggered
+            .told
             .wait_timeout_while(wakers, duration, |_| !self.is_triggered());
     }
 
@@ -91,7 +131,7 @@ impl Shutdown {
 impl fmt::Debug for Shutdown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shutdown")
-            .field("triggered_at", &self.0.triggered_at.get())
+            .field("triggered", &self.0.triggered.get())
             .finish_non_exhaustive()
     }
 }

@@ -80,7 +80,7 @@ fn worker(
     counts: Arc<Counts>,
 ) -> impl Fn(&Interruptible, Option<Instant>) + Send + Sync {
     move |socket, waiting_since| {
-        let log = ConnectionLog::begin(socket.stream(), config.verbose);
+        let log = ConnectionLog::begin(&config.log, socket.stream(), config.verbose);
         let mut counts = counts.of_thread();
         let open = counts.begin_connection();
         counts.waited_for_worker(waiting_since);

@@ -53,7 +53,7 @@ pub(super) fn serve(
         }
         #[cfg(feature = "cluster")]
         StoreConfig::Remote(remote) => {
-            let store = runtime.block_on(RemoteStore::connect(remote, counts))?;
+            let store = runtime.block_on(RemoteStore::connect(remote, &config.log, counts))?;
             serve_on(runtime, &store, listener, config, shutdown, counts, ready)
         }
     }
@@ -95,7 +95,7 @@ fn serve_on<E: Executor + Clone + Send + 'static>(
     ready: impl FnOnce(),
 ) -> io::Result<()> {
     let limit = ConnectionLimit::new(config);
-    let refuser = Refuser::start(counts)?;
+    let refuser = Refuser::start(&config.log, counts)?;
     let long_drives = Arc::new(Semaphore::new(runtime.metrics().num_workers()));
     let (stop, stopped) = watch::channel(());
     shutdown.on_trigger(move || {
@@ -107,7 +107,7 @@ fn serve_on<E: Executor + Clone + Send + 'static>(
         let Some(permit) = limit.acquire(Waker::wake) else {
             return refuser.refuse(stream, Reason::too_many(config));
         };
-        let log = ConnectionLog::begin(&stream, config.verbose);
+        let log = ConnectionLog::begin(&config.log, &stream, config.verbose);
         let connection = Connection {
             session: Session::new(config),
             store: store.clone(),
@@ -131,6 +131,7 @@ fn serve_on<E: Executor + Clone + Send + 'static>(
     while limit.open() > 0 && shutdown.elapsed() < DRAIN_MAX {
         thread::sleep(DRAIN_INTERVAL);
     }
+    config.log.note_cut_off(limit.open());
     runtime.shutdown_timeout(Duration::from_millis(100));
     accepted
 }
@@ -216,7 +217,7 @@ impl<E: Executor> Connection<E> {
                 self.store.poll_execute(batch, &mut cx)
             });
             let ended = Instant::now();
-            counts.drove(ended - begun);
+            counts.drove(begun, ended);
             (driven, ended)
         });
         self.took_long = ended - begun > DRIVE_TIME_LONG;

@@ -106,11 +106,12 @@ impl Batch {
 
     /// Adds a frame: a request, or the reply to what is none. A long frame
     /// fills the batch.
+    #[inline]
     pub fn push_frame(&mut self, frame: Frame<'_>) {
         match frame {
             Frame::Short(payload) => self.push_payload(payload),
             Frame::Long(frame) => self.slots.push(Slot::Long(frame)),
-            Frame::Dropped(reason) => self.push_refusal((&reason).into()),
+            Frame::Dropped(reason) => self.push_refusal((&*reason).into()),
         }
     }
 

@@ -16,6 +16,8 @@ every_model![
     entries_of_all_lengths_stay_below_the_ceiling,
     frames_in_progress_stay_below_the_ceiling,
     peers_that_do_not_read_stay_below_the_ceiling,
+    values_that_are_gone_but_not_read_stay_below_the_ceiling,
+    short_frames_in_progress_stay_below_the_ceiling,
     all_at_once_stays_below_the_ceiling,
 ];
 
@@ -227,6 +229,62 @@ fn peers_that_do_not_read_stay_below_the_ceiling(model: Model) {
     assert_below_the_ceiling(&server);
 }
 
+/// Each peer asks for a value of its own and does not read it; then it is removed.
+fn values_that_are_gone_but_not_read_stay_below_the_ceiling(model: Model) {
+    const COUNT: usize = 300;
+    const LEN: usize = MIB;
+    /// More of them than the kernel keeps for a connection.
+    const ASKED: usize = 8;
+
+    let server = start(model, "400");
+    beside_a_prober(&server, || {
+        let mut peers = Vec::new();
+        let mut setter = server.connect();
+        let value = format!("\"{}\"", "v".repeat(LEN));
+        for index in 0..COUNT {
+            let key = format!("gone-{index}");
+            let status = setter.set(&key, &value);
+            assert!([200, 503].contains(&status), "{status}");
+            let mut peer = server.connect();
+            peer.send(&framed(get(&key)).repeat(ASKED));
+            // It is executed when its first bytes come.
+            peer.0.peek(&mut [0; 1]).expect("a reply");
+            peers.push(peer);
+            let status = setter.status(del(&key));
+            assert!([200, 404].contains(&status), "{status}");
+        }
+    });
+    assert_below_the_ceiling(&server);
+}
+
+/// Frames that any connection may have, and very many of them.
+fn short_frames_in_progress_stay_below_the_ceiling(model: Model) {
+    const LEN: usize = 64_000;
+
+    let server = start(model, "2100");
+    let header = frame::header(LEN).expect("short");
+    let part = vec![b' '; LEN - 1];
+    beside_a_prober(&server, || {
+        let send = |_| {
+            let mut peer = server.connect();
+            peer.send(&header);
+            peer.send(&part);
+            peer
+        };
+        let peers: Vec<_> = (0..2000).map(send).collect();
+        wait_until("all is read", || {
+            receive_queues_are_empty(server.address().port())
+        });
+        for mut peer in peers.into_iter().rev().take(100) {
+            peer.send(b" ");
+            let status = status_of(&peer.reply());
+            assert!([400, 503].contains(&status), "{status}");
+            assert_eq!(peer.status(get("nothing")), 404, "it is in step");
+        }
+    });
+    assert_below_the_ceiling(&server);
+}
+
 fn all_at_once_stays_below_the_ceiling(model: Model) {
     let server = start(model, "2100");
     beside_a_prober(&server, || {
@@ -239,4 +297,28 @@ fn all_at_once_stays_below_the_ceiling(model: Model) {
         });
     });
     assert_below_the_ceiling(&server);
+}
+
+#[test]
+fn the_ceiling_is_three_quarters_of_what_the_process_may_use_unless_told() {
+    let told = |flags: &[&str]| Process::serve(flags).ready_line.clone();
+    let available = speicher::memory::available().expect("Linux");
+    let default = speicher::memory::Size(available / 4 * 3).to_string();
+    let line = told(&[]);
+    assert!(line.ends_with(&format!(", {default} of memory)")), "{line}");
+    let line = told(&["--memory-max", "1G"]);
+    assert!(line.ends_with(", 1 GiB of memory)"), "{line}");
+    let line = told(&["--memory-max", "0"]);
+    assert!(line.ends_with(" workers)"), "{line}");
+}
+
+#[test]
+fn a_ceiling_too_low_for_a_server_is_an_error_with_the_least() {
+    let output = speicher()
+        .args(["serve", "--memory-max", "15M"])
+        .output()
+        .expect("it ends");
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("16 MiB"), "{said}");
 }

@@ -15,6 +15,7 @@ mod cluster;
 mod commands;
 #[cfg(all(feature = "bench", feature = "conformance"))]
 mod compare;
+mod configuration;
 #[cfg(feature = "conformance")]
 mod conformance;
 #[cfg(feature = "conformance")]
@@ -26,6 +27,7 @@ mod eviction;
 mod faults;
 mod frames;
 mod limits;
+mod log;
 #[cfg(feature = "metrics")]
 mod metrics;
 #[cfg(feature = "metrics")]

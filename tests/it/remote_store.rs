@@ -3,6 +3,7 @@
 
 mod errors;
 mod keys;
+mod logs;
 mod nonsense;
 mod outages;
 mod passwords;

@@ -10,6 +10,7 @@ const REFUSALS = {
 };
 const ENDS = {
   stopping: "the server was stopping",
+  cut_off: "replies not read before the server stopped",
   idle: "silent for longer than --idle-timeout",
   evicted: "silent, and others waited for a place",
   frame_timeout: "a frame took longer than --frame-timeout",

@@ -145,7 +145,7 @@ impl<E: Executor + Clone> Runner<E> {
                 self.drain_evicted();
                 self.end_late();
             }
-            self.counts.drove(self.now - begun);
+            self.counts.drove(begun, self.now);
         }
     }
 
@@ -182,7 +182,7 @@ impl<E: Executor + Clone> Runner<E> {
     fn register(&mut self, stream: net::TcpStream, permit: Permit<Owner>) -> io::Result<()> {
         socket::prepare(&stream)?;
         stream.set_nonblocking(true)?;
-        let log = ConnectionLog::begin(&stream, self.config.verbose);
+        let log = ConnectionLog::begin(&self.config.log, &stream, self.config.verbose);
         let mut stream = TcpStream::from_std(stream);
         let index = self.vacant.pop().unwrap_or(self.connections.len());
         let interest = Interest::READABLE | Interest::WRITABLE;

@@ -12,7 +12,6 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use super::super::counts::Counts;
-use super::super::log;
 use super::address::{Kind, NodeAddress};
 use super::command::{Command, Outcome};
 use super::config::RemoteStoreConfig;
@@ -22,6 +21,7 @@ use super::node::Node;
 use super::round::Settled;
 use super::topology::Topology;
 use crate::protocol::Reply;
+use crate::server::log::{Event, Log};
 use crate::store::StoreLost;
 
 /// Before commands are sent after a redirection, from the second on; doubled
@@ -32,6 +32,7 @@ const REDIRECTION_PAUSE: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(super) struct Cluster {
     pub(super) config: RemoteStoreConfig,
+    log: Log,
     counts: Arc<Counts>,
     /// Which of its nodes is asked who has what: another one for each server.
     pub(super) first_asked: usize,
@@ -59,12 +60,14 @@ impl Cluster {
     /// Begins to connect to its nodes. Fails as [`adopt`](Self::adopt).
     pub(super) fn new(
         config: RemoteStoreConfig,
+        log: &Log,
+        counts: &Arc<Counts>,
         topology: Topology,
-        counts: Arc<Counts>,
     ) -> Result<Self, RedisError> {
         let cluster = Self {
             config,
-            counts,
+            log: log.clone(),
+            counts: Arc::clone(counts),
             // Cut off or not, it is random.
             first_asked: RandomState::new().hash_one(()) as usize,
             view: RwLock::new(Arc::new(View {
@@ -155,17 +158,31 @@ impl Cluster {
         let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
         self.nodes()
             .retain(|address, _| topology.primaries.contains(address));
-        log_changes(&self.view().topology, &topology);
+        self.log_changes(&topology);
         let view = Arc::new(View { topology, nodes });
         *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
         Ok(())
+    }
+
+    /// So that whoever has read that a node can't be reached reads how it went on.
+    fn log_changes(&self, now: &Topology) {
+        let view = self.view();
+        let before = &view.topology;
+        for (these, others, has_slots) in [(before, now, false), (now, before, true)] {
+            let missing = |node: &&NodeAddress| !others.primaries.contains(node);
+            for node in these.primaries.iter().filter(missing) {
+                self.log
+                    .write(Event::store_slots(&node.to_string(), has_slots));
+            }
+        }
     }
 
     fn node(&self, address: &NodeAddress) -> Result<Arc<Node>, RedisError> {
         match self.nodes().entry(address.clone()) {
             Entry::Occupied(node) => Ok(Arc::clone(node.get())),
             Entry::Vacant(vacant) => {
-                let node = Node::open(address.clone(), &self.config, &self.changed, &self.counts)?;
+                let (log, counts) = (&self.log, &self.counts);
+                let node = Node::open(address.clone(), &self.config, log, &self.changed, counts)?;
                 Ok(Arc::clone(vacant.insert(node)))
             }
         }
@@ -185,19 +202,6 @@ impl View {
 
     fn owner(&self, slot: u16) -> Option<&Arc<Node>> {
         self.topology.owner(slot).map(|owner| &self.nodes[owner])
-    }
-}
-
-/// So that whoever has read that a node can't be reached reads how it went on.
-fn log_changes(before: &Topology, now: &Topology) {
-    for (these, others, what) in [
-        (before, now, "has no slots any more"),
-        (now, before, "has slots now"),
-    ] {
-        let missing = |node: &&NodeAddress| !others.primaries.contains(node);
-        for node in these.primaries.iter().filter(missing) {
-            log::line(format_args!("the store's node {node} {what}"));
-        }
     }
 }
 

@@ -48,6 +48,18 @@ pub(super) enum Verb {
 }
 
 impl Verb {
+    /// The store's command for it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Set => "SET",
+            Self::Get => "GETRANGE",
+            Self::Measure => "STRLEN",
+            Self::Fetch => "GET",
+            Self::Delete => "UNLINK",
+            Self::Flush => "FLUSHDB",
+        }
+    }
+
     pub(super) fn changes(self) -> bool {
         matches!(self, Self::Set | Self::Delete | Self::Flush)
     }

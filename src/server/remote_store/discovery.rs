@@ -14,6 +14,7 @@ use super::cluster::Cluster;
 use super::config::RemoteStoreConfig;
 use super::errors::{knows_no_cluster, remedy, told};
 use super::topology::Topology;
+use crate::server::log::Log;
 
 /// How long the owners of slots are believed if nothing speaks against it.
 const REFRESH_INTERVAL: Duration = Duration::from_secs(10);
@@ -57,10 +58,11 @@ impl Cluster {
     /// of the addresses, or not of the kind that the configuration says.
     pub(super) async fn connect(
         config: RemoteStoreConfig,
+        log: &Log,
         counts: &Arc<Counts>,
     ) -> io::Result<Arc<Self>> {
         let topology = first_topology(&config).await.map_err(io::Error::other)?;
-        let cluster = Self::new(config, topology, Arc::clone(counts)).map_err(io::Error::other)?;
+        let cluster = Self::new(config, log, counts, topology).map_err(io::Error::other)?;
         let cluster = Arc::new(cluster);
         join_all(cluster.view().nodes.iter().map(|node| node.tried())).await;
         if cluster.config.address.kind() == Kind::Cluster {

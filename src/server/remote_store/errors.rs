@@ -83,6 +83,59 @@ pub(super) fn is_out_of_date(error: &ServerError) -> bool {
     matches!(error.code(), "MOVED" | "READONLY" | "MASTERDOWN")
 }
 
+/// Something about which a node's operator has to do something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Complaint {
+    pub(super) code: &'static str,
+    /// None of the node's own words: they may have a part of a key or a value.
+    pub(super) sentence: &'static str,
+}
+
+impl Complaint {
+    /// `None` if the answer is no refusal, or one that passes, or is about one
+    /// entry.
+    pub(super) fn of(answer: &Value) -> Option<Self> {
+        let Value::ServerError(error) = answer else {
+            return None;
+        };
+        let (code, sentence) = match error.code() {
+            "MOVED" | "ASK" | "TRYAGAIN" | "WRONGTYPE" => return None,
+            "OOM" => (
+                "OOM",
+                "its memory is full; remove entries, or raise its maxmemory",
+            ),
+            "NOPERM" => (
+                "NOPERM",
+                "give the user in --store the rights that docs/scaling.md lists, on every node",
+            ),
+            "NOAUTH" => (
+                "NOAUTH",
+                "it wants a password; put it into SPEICHER_STORE_PASSWORD",
+            ),
+            "READONLY" => (
+                "READONLY",
+                "it is a replica; name its primary in --store, unless it has just become one",
+            ),
+            "CLUSTERDOWN" => (
+                "CLUSTERDOWN",
+                "the cluster lacks nodes that have slots; start them, or assign the slots anew",
+            ),
+            "MASTERDOWN" => ("MASTERDOWN", "it is a replica whose primary is down"),
+            "LOADING" => ("LOADING", "it is loading its entries"),
+            "NOREPLICAS" => (
+                "NOREPLICAS",
+                "it has fewer replicas than its min-replicas-to-write",
+            ),
+            "MISCONF" => (
+                "MISCONF",
+                "it can't save its entries to its disk; its own log says why",
+            ),
+            _ => ("other", "its own log or its version may say why"),
+        };
+        Some(Self { code, sentence })
+    }
+}
+
 /// The reply to a request that a node has refused, and so not executed (A6).
 pub(super) fn refused(error: &ServerError) -> Reply {
     let sentence = match error.code() {

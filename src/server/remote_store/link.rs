@@ -11,8 +11,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use super::super::counts::Counts;
-use super::super::log;
 use super::errors::{SendError, told};
+use super::reach::Reach;
 
 /// Between attempts to connect, doubled from the first to the second.
 const PAUSE_MIN: Duration = Duration::from_millis(20);
@@ -29,6 +29,7 @@ const WRITE_BUFFER_LEN: usize = 64 << 10;
 pub(super) struct Link {
     state: watch::Receiver<State>,
     timeout: Duration,
+    reach: Arc<Reach>,
     counts: Arc<Counts>,
     task: JoinHandle<()>,
 }
@@ -53,8 +54,8 @@ pub(super) struct Keeper {
     pub(super) client: Client,
     /// How long a node may take to answer.
     pub(super) timeout: Duration,
-    /// For people: `HOST:PORT`, if this link speaks for its node in the log.
-    pub(super) logs_as: Option<String>,
+    /// Of its node.
+    pub(super) reach: Arc<Reach>,
     /// Told when the link goes up or down.
     pub(super) changed: Arc<Notify>,
     pub(super) counts: Arc<Counts>,
@@ -65,11 +66,13 @@ impl Link {
     pub(super) fn open(keeper: Keeper) -> Self {
         let (sender, state) = watch::channel(State::Connecting);
         let timeout = keeper.timeout;
+        let reach = Arc::clone(&keeper.reach);
         let counts = Arc::clone(&keeper.counts);
         let task = tokio::spawn(keeper.keep_open(sender));
         Self {
             state,
             timeout,
+            reach,
             counts,
             task,
         }
@@ -97,6 +100,7 @@ impl Link {
             // It has failed, or does not answer: whatever else it carries is
             // no better off.
             lost.notify_one();
+            self.reach.note_interrupted();
             SendError::Unknown
         })
     }
@@ -149,7 +153,7 @@ impl Keeper {
                     let since = Instant::now();
                     let lost = Arc::clone(&up.lost);
                     if std::mem::take(&mut is_down) {
-                        self.log(format_args!("can be reached again"));
+                        self.reach.note_up();
                     }
                     state.send_replace(State::Up(up));
                     self.changed.notify_one();
@@ -162,11 +166,8 @@ impl Keeper {
                     }
                 }
                 Err(error) => {
-                    let why = told(&error);
                     if !std::mem::replace(&mut is_down, true) {
-                        self.log(format_args!(
-                            "can't be reached ({why}); what needs it gets 503 until it can"
-                        ));
+                        self.reach.note_down(&told(&error));
                     }
                     if !matches!(state.send_replace(State::Down), State::Down) {
                         self.changed.notify_one();
@@ -198,11 +199,5 @@ impl Keeper {
             .get_multiplexed_async_connection_with_config(&config)
             .await?;
         Ok(Up { connection, lost })
-    }
-
-    fn log(&self, what: std::fmt::Arguments<'_>) {
-        if let Some(node) = &self.logs_as {
-            log::line(format_args!("the store's node {node} {what}"));
-        }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Cmd, Pipeline, RedisResult, Value};
+use redis::{Arg, Cmd, Pipeline, RedisResult, Value};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
@@ -11,11 +11,13 @@ use super::super::counts::Counts;
 use super::address::NodeAddress;
 use super::command::{Command, Outcome, SHORT_VALUE_LEN};
 use super::config::RemoteStoreConfig;
-use super::errors::{Redirection, SendError, is_out_of_date};
+use super::errors::{Complaint, Redirection, SendError, is_out_of_date};
 use super::link::{Keeper, Link};
+use super::reach::Reach;
 use super::round::{Settled, settle};
 use super::waiting::{Wait, WaitingLink};
 use crate::memory::reserve;
+use crate::server::log::Log;
 use crate::store::StoreLost;
 
 /// Bytes that may be on their way to a node and back, counted before they are
@@ -44,6 +46,7 @@ pub(super) struct Node {
     links: Links,
     room: Semaphore,
     timeout: Duration,
+    reach: Arc<Reach>,
     /// Told when the owners of slots may have changed.
     changed: Arc<Notify>,
     counts: Arc<Counts>,
@@ -73,15 +76,17 @@ impl Node {
     pub(super) fn open(
         address: NodeAddress,
         config: &RemoteStoreConfig,
+        log: &Log,
         changed: &Arc<Notify>,
         counts: &Arc<Counts>,
     ) -> RedisResult<Arc<Self>> {
         let client = redis::Client::open(config.address.connection_info(&address))?;
-        let open = |logs_as| {
+        let reach = Arc::new(Reach::new(log, address.to_string()));
+        let open = || {
             Link::open(Keeper {
                 client: client.clone(),
                 timeout: config.timeout,
-                logs_as,
+                reach: Arc::clone(&reach),
                 changed: Arc::clone(changed),
                 counts: Arc::clone(counts),
             })
@@ -93,13 +98,14 @@ impl Node {
         let wait = Some(wait).filter(|wait| wait.replicas > 0);
         Ok(Arc::new(Self {
             links: Links {
-                quick: open(Some(address.to_string())),
-                long: open(None),
-                waiting: wait.map(|wait| Arc::new(WaitingLink::new(open(None), wait))),
+                quick: open(),
+                long: open(),
+                waiting: wait.map(|wait| Arc::new(WaitingLink::new(open(), wait))),
             },
             address,
             room: Semaphore::new(ROOM_LEN / ROOM_UNIT),
             timeout: config.timeout,
+            reach,
             changed: Arc::clone(changed),
             counts: Arc::clone(counts),
         }))
@@ -119,12 +125,26 @@ impl Node {
 
     /// Has it answer one command that is no request of a client.
     pub(super) async fn ask(&self, command: &Cmd) -> Result<Value, SendError> {
-        ask(&self.links.quick, command).await
+        self.ask_over(&self.links.quick, command).await
     }
 
     /// As [`ask`](Self::ask), where the answer may take long.
     pub(super) async fn ask_long(&self, command: &Cmd) -> Result<Value, SendError> {
-        ask(&self.links.long, command).await
+        self.ask_over(&self.links.long, command).await
+    }
+
+    async fn ask_over(&self, link: &Link, command: &Cmd) -> Result<Value, SendError> {
+        let mut pipeline = Pipeline::with_capacity(1);
+        pipeline.add_command(command.clone());
+        let mut answers = link.send(&pipeline, Duration::ZERO).await?;
+        if let Some(complaint) = answers.first().and_then(Complaint::of) {
+            let name = match command.args_iter().next() {
+                Some(Arg::Simple(name)) => String::from_utf8_lossy(name),
+                _ => Default::default(),
+            };
+            self.reach.note_refusal(&name, &complaint);
+        }
+        answers.pop().ok_or(SendError::Unknown)
     }
 
     /// Sends the commands together and sorts out the answers. Fails when nobody
@@ -140,6 +160,12 @@ impl Node {
                 };
                 if answers.iter().any(is_out_of_date) {
                     self.changed.notify_one();
+                }
+                for (command, answer) in commands.iter().zip(&answers) {
+                    if let Some(complaint) = Complaint::of(answer) {
+                        let name = command.verb.name();
+                        self.reach.note_refusal(name, &complaint);
+                    }
                 }
                 let sent = commands.len();
                 let settled = settle(commands, answers, &self.address);
@@ -257,13 +283,6 @@ impl Node {
             _ => Err(SendError::Busy),
         }
     }
-}
-
-async fn ask(link: &Link, command: &Cmd) -> Result<Value, SendError> {
-    let mut pipeline = Pipeline::with_capacity(1);
-    pipeline.add_command(command.clone());
-    let mut answers = link.send(&pipeline, Duration::ZERO).await?;
-    answers.pop().ok_or(SendError::Unknown)
 }
 
 fn is_ask(command: &Command) -> bool {

@@ -12,6 +12,7 @@ use super::interruptible::Interruptible;
 use crate::server::config::Config;
 use crate::server::counts::{Counts, WorkerCounts};
 use crate::server::eviction::Evictor;
+use crate::server::log::Log;
 use crate::server::pool;
 use crate::server::refusal::{Reason, Refuser};
 
@@ -26,6 +27,7 @@ pub(super) struct Admission {
     workers: usize,
     queue_timeout: Duration,
     refuser: Refuser,
+    log: Log,
     /// What a worker does with its connection, and since when that has waited, if
     /// anybody may ask.
     serve: Box<Serve>,
@@ -67,7 +69,8 @@ impl Admission {
             pool: start_pool(config.workers)?,
             workers: config.workers,
             queue_timeout: config.queue_timeout,
-            refuser: Refuser::start(counts)?,
+            refuser: Refuser::start(&config.log, counts)?,
+            log: config.log.clone(),
             serve: Box::new(serve),
             counts: Arc::clone(counts),
             state: Mutex::new(State {
@@ -161,6 +164,7 @@ impl Admission {
             self.refuser.refuse(waiting.stream, Reason::Stopping);
         }
         let mut state = wait_while_busy(state, CUT_OFF_TIME);
+        self.log.note_cut_off(state.served.len());
         state.closed = true;
         self.changed.notify_all();
     }

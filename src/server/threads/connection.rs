@@ -11,7 +11,7 @@ use crate::memory::ceiling;
 use crate::server::config::Config;
 use crate::server::counts::ThreadCounts;
 use crate::server::end::End;
-use crate::server::limits::DRAIN_INTERVAL;
+use crate::server::limits::{DRAIN_INTERVAL, DRAIN_MAX};
 use crate::server::session::{Next, Session};
 use crate::server::shutdown::Shutdown;
 use crate::server::socket::{prepare, unconfirmed_len};
@@ -40,6 +40,8 @@ pub(super) fn serve(
     let end = match connection.run(config) {
         Ok(never) => match never {},
         Err(end) if socket.silence().is_evicted() => end.of_evicted(),
+        // It has lost its socket to that.
+        Err(_) if shutdown.elapsed() >= DRAIN_MAX => End::CutOff,
         Err(end) => end,
     };
     // It fails when the peer has gone.

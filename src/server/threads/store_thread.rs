@@ -12,7 +12,7 @@ use crossbeam_channel::{Receiver, RecvError, Sender, TryRecvError, bounded};
 use super::parse_limit::ParseLimit;
 use crate::server::counts::ThreadCounts;
 use crate::server::lazy_free::LazyFree;
-use crate::server::shutdown::Shutdown;
+use crate::server::shutdown::{Shutdown, StopCause};
 use crate::store::{Batch, Store, StoreLost, StoreSize};
 
 /// Batches that may wait for the store thread; a worker that finds the queue
@@ -121,7 +121,7 @@ impl StoreThread {
                 if outcome.is_err() {
                     let (shutdown, broken) = on_panic;
                     broken.store(true, Ordering::SeqCst);
-                    shutdown.trigger();
+                    shutdown.trigger_because(StopCause::StoreLost);
                     // Dropped, a job ends its worker's wait. To drop the queue
                     // would not do: what is sent at that time would stay in
                     // it, and its worker would wait for ever.

@@ -26,10 +26,8 @@ fn documented() -> Names {
     let (_, section) = document.split_once("\n## Metrics\n").expect("the section");
     let section = section.split("\n## ").next().unwrap_or_default();
     let rows = section.lines().filter_map(|line| {
-        let cells: Vec<&str> = line.strip_prefix("| `")?.split(" | ").collect();
-        let [name, kind, labels, ..] = cells[..] else {
-            return None;
-        };
+        let mut cells = line.strip_prefix("| `")?.split('|').map(str::trim);
+        let (name, kind, labels) = (cells.next()?, cells.next()?, cells.next()?);
         let labels = labels.split('`').skip(1).step_by(2).map(str::to_owned);
         let name = name.strip_suffix('`')?.to_owned();
         (name.contains('_')).then(|| (name, (kind.to_owned(), labels.collect())))
