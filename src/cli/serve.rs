@@ -373,9 +373,8 @@ impl Serve {
             idle_eviction: Some(self.idle_eviction).filter(|time| !time.is_zero()),
             write_timeout: self.write_timeout,
             verbose: self.verbose,
-            // Bound later, when nothing else can be wrong.
-            #[cfg(feature = "metrics")]
-            metrics: None,
+            // The log and the metrics come later, when nothing else can be wrong.
+            ..default
         })
     }
 }
