@@ -12,7 +12,7 @@ cluster:
 
 # Tests that keep the machine busy, and so run apart from those that wait for
 # a server to be in time.
-BUSY = adversaries:: bench:: compare:: conformance faults::
+BUSY = adversaries:: bench:: compare:: conformance faults:: page::
 
 # Tests that wait for others most of the time, such as for a cluster's elections.
 WAITING = cluster:: remote_store::

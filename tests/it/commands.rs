@@ -322,7 +322,12 @@ fn help_and_version_go_to_standard_output() {
         true => &["bench", "compare", "echo"],
         false => &[],
     };
-    for command in ["serve", "set", "get", "delete", "reset"].iter().chain(lab) {
+    let watching: &[&str] = match cfg!(feature = "metrics") {
+        true => &["stat"],
+        false => &[],
+    };
+    let always = ["serve", "set", "get", "delete", "reset"];
+    for command in always.iter().chain(lab).chain(watching) {
         assert!(
             help.stdout.contains(&format!("\n  {command} ")),
             "{command}"

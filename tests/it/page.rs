@@ -37,9 +37,7 @@ fn the_page_counts_what_was_asked(model: Model) {
     let mut server = Process::serve(&["--model", model.name(), "--metrics", "127.0.0.1:0"]);
     let browser = Browser::start(1280);
     browser.open(&server.metrics_url());
-    browser.wait_for("#verdict", |text| {
-        text.starts_with("Nothing is asked on 0 connections")
-    });
+    browser.wait_for("#verdict", |text| text.starts_with("Nobody is connected"));
     let mut peer = server.connect();
     for i in 0..30 {
         assert_eq!(peer.set(&format!("k{i}"), "1"), 200);
@@ -106,7 +104,7 @@ fn under_load_the_page_has_rates_latencies_and_lines() {
             browser.evaluate(is_drawn) == true
         });
     });
-    browser.wait_for("#verdict", |text| text.starts_with("Nothing is asked"));
+    browser.wait_for("#verdict", |text| text.starts_with("Nobody is connected"));
     browser.assert_no_complaints();
 }
 
@@ -191,7 +189,7 @@ fn a_full_server_and_a_refused_connection_are_in_the_verdict() {
     ]);
     let browser = Browser::start(1280);
     browser.open(&server.metrics_url());
-    browser.wait_for("#verdict", |text| text.starts_with("Nothing is asked"));
+    browser.wait_for("#verdict", |text| text.starts_with("Nobody is connected"));
     let mut peer = server.connect();
     let value = format!("\"{}\"", "v".repeat(100_000));
     let is_full = (0..1000).any(|i| peer.set(&format!("k{i}"), &value) == 503);

@@ -13,8 +13,8 @@ const COLUMNS: [Column; 13] = [
         rate(interval, &[("command", "delete")])
     }),
     ("err", 5, |interval| Some(count(errors(interval)))),
-    ("p50", 6, |interval| interval.batch_seconds(0.5).map(time)),
-    ("p99", 6, |interval| interval.batch_seconds(0.99).map(time)),
+    ("p50", 5, |interval| interval.batch_seconds(0.5).map(time)),
+    ("p99", 5, |interval| interval.batch_seconds(0.99).map(time)),
     ("conns", 5, |interval| {
         interval.gauge("speicher_connections").map(count)
     }),
@@ -70,8 +70,14 @@ fn bytes(number: f64) -> String {
     }
 }
 
+/// With two digits that count at most, because the buckets behind it are no finer.
 fn time(seconds: f64) -> String {
-    scaled(seconds * 1e9, 1e3, &["ns", "\u{b5}s", "ms", "s"])
+    const UNITS: [&str; 4] = ["ns", "\u{b5}s", "ms", "s"];
+
+    match unit(seconds * 1e9, 1e3, &UNITS) {
+        (n, unit) if n < 9.95 => format!("{n:.1}{unit}"),
+        (n, unit) => format!("{n:.0}{unit}"),
+    }
 }
 
 fn percent(share: f64) -> String {
@@ -79,18 +85,22 @@ fn percent(share: f64) -> String {
 }
 
 /// Three digits and a unit, of which the next is so many times as much.
-fn scaled(mut number: f64, step: f64, units: &[&str]) -> String {
-    let mut unit = 0;
-    while number >= 999.5 && unit + 1 < units.len() {
+fn scaled(number: f64, step: f64, units: &[&str]) -> String {
+    match unit(number, step, units) {
+        (n, unit) if n < 9.995 => format!("{n:.2}{unit}"),
+        (n, unit) if n < 99.95 => format!("{n:.1}{unit}"),
+        (n, unit) => format!("{n:.0}{unit}"),
+    }
+}
+
+/// The number in the unit that leaves it below 1000.
+fn unit<'a>(mut number: f64, step: f64, units: &[&'a str]) -> (f64, &'a str) {
+    let mut index = 0;
+    while number >= 999.5 && index + 1 < units.len() {
         number /= step;
-        unit += 1;
+        index += 1;
     }
-    let unit = units[unit];
-    match number {
-        n if n < 9.995 => format!("{n:.2}{unit}"),
-        n if n < 99.95 => format!("{n:.1}{unit}"),
-        n => format!("{n:.0}{unit}"),
-    }
+    (number, units[index])
 }
 
 #[cfg(test)]
@@ -109,8 +119,8 @@ mod tests {
             (bytes(1000.0), "0.98K"),
             (bytes(1023.0 * 1024.0), "1.00M"),
             (bytes(67_108_864.0), "64.0M"),
-            (time(0.000_041_23), "41.2\u{b5}s"),
-            (time(0.999_9), "1.00s"),
+            (time(0.000_041_23), "41\u{b5}s"),
+            (time(0.999_9), "1.0s"),
             (percent(0.996), "100%"),
         ] {
             assert_eq!(shown, figure);

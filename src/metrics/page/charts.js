@@ -16,8 +16,8 @@ const CHARTS = [
   },
   {
     title: "Latency of a batch in the server",
-    note: "From its requests decoded to its replies encoded: neither the network nor the wait before is in it. Estimated within "
-      + "the buckets of a histogram.",
+    note: "From its requests decoded to its replies encoded: neither the network nor the wait before is in it. Read from a "
+      + "histogram whose buckets double, so right to a factor of two.",
     format: time,
     axis: decades,
     series: [

@@ -25,18 +25,19 @@ const ENDS = {
 const grouped = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const compact = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 const threeDigits = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
+const twoDigits = new Intl.NumberFormat("en", { maximumSignificantDigits: 2 });
 const tenths = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 
 const count = (number) => (number < 10 ? tenths : grouped).format(number);
 const age = (ms) => (ms % 60_000 ? `${ms / 1000} s` : `${ms / 60_000} min`);
 const percent = (share) => (share > 0 && share < 0.01 ? "less than 1 %" : `${Math.floor(share * 100)} %`);
 const bytes = (number) => scaled(number, 1024, ["B", "KiB", "MiB", "GiB", "TiB"]);
-const time = (seconds) => scaled(seconds * 1e9, 1000, ["ns", "µs", "ms", "s"]);
+const time = (seconds) => scaled(seconds * 1e9, 1000, ["ns", "µs", "ms", "s"], twoDigits);
 
-function scaled(number, step, units) {
+function scaled(number, step, units, digits = threeDigits) {
   let unit = 0;
-  while (number >= step && unit < units.length - 1) [number, unit] = [number / step, unit + 1];
-  return `${threeDigits.format(number)} ${units[unit]}`;
+  while (number >= step * 0.9995 && unit < units.length - 1) [number, unit] = [number / step, unit + 1];
+  return `${digits.format(number)} ${units[unit]}`;
 }
 
 function plural(number, one, many = `${one}s`) {

@@ -13,7 +13,7 @@ function verdict(now) {
   const { connections, used = 0, ceiling } = points.at(-1);
   const share = ceiling ? used / ceiling : 0;
   const parts = [
-    `${work(rate)} on ${plural(connections, "connection")}`,
+    work(rate, connections),
     memory(used, ceiling, share, inMinute("entriesRefused") > 0),
     `${refusals(refused, unavailable)} ${isYoung ? "since this page was opened" : "in the last minute"}`,
   ];
@@ -24,8 +24,10 @@ function verdict(now) {
 /** From here on it is worth a look: a part of the ceiling is kept for what is no entry. */
 const NEARLY_FULL = 0.7;
 
-function work(rate) {
-  return rate > 0 ? `Serving ${plural(rounded(rate), "operation")} a second` : "Nothing is asked";
+function work(rate, connections) {
+  const where = `on ${plural(connections, "connection")}`;
+  if (rate > 0) return `Serving ${plural(rounded(rate), "operation")} a second ${where}`;
+  return connections > 0 ? `Nothing is asked ${where}` : "Nobody is connected";
 }
 
 /** The number with three digits that count: what goes to and fro below them is no news. */
