@@ -373,9 +373,9 @@ impl Serve {
             idle_eviction: Some(self.idle_eviction).filter(|time| !time.is_zero()),
             write_timeout: self.write_timeout,
             verbose: self.verbose,
-            // Bound later, when nothing else can be wrong.
-            #[cfg(feature = "metrics")]
-            metrics: None,
+            // The log there is when the options are valid; what listens is bound
+            // when nothing else can be wrong.
+            ..default
         })
     }
 }
