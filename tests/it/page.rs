@@ -145,7 +145,7 @@ fn the_page_says_that_the_server_is_gone_and_goes_on_when_it_is_back() {
     // The bottom of a chart is 100; below it are negative rates.
     let lowest = browser.evaluate(
         "Math.max(...[...document.querySelectorAll('#charts path')]
-            .flatMap((path) => (path.getAttribute('d') ?? '').match(/[\\d.]+/g) ?? []))",
+            .flatMap((path) => (path.getAttribute('d') ?? '').match(/-?[\\d.]+/g) ?? []))",
     );
     assert_eq!(lowest, 100, "a line below the bottom");
     browser.assert_no_complaints();
