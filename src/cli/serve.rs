@@ -373,8 +373,7 @@ impl Serve {
             idle_eviction: Some(self.idle_eviction).filter(|time| !time.is_zero()),
             write_timeout: self.write_timeout,
             verbose: self.verbose,
-            // The log there is when the options are valid; what listens is bound
-            // when nothing else can be wrong.
+            // The log and the metrics come later, when nothing else can be wrong.
             ..default
         })
     }

@@ -10,6 +10,7 @@ every_model![
     a_thousand_connections_do_not_touch_the_service,
     slow_requests_do_not_touch_the_service,
     endless_requests_do_not_touch_the_service,
+    a_flood_of_requests_does_not_touch_the_service,
 ];
 
 /// The longest that a reply of the service may take beside an attack: the machine
@@ -130,6 +131,36 @@ fn endless_requests_do_not_touch_the_service(model: Model) {
                 });
             }
         });
+    });
+}
+
+/// As many requests as can be, which are answered as fast as the server wants.
+fn a_flood_of_requests_does_not_touch_the_service(model: Model) {
+    const FLOOD_TIME: Duration = Duration::from_secs(2);
+    const ANSWERS_PER_SECOND: u128 = 500;
+
+    beside_a_prober(model, |address| {
+        let begun = Instant::now();
+        let flood = || {
+            let mut answers = 0;
+            while begun.elapsed() < FLOOD_TIME {
+                let mut stream = TcpStream::connect(address).expect("it listens");
+                stream.set_read_timeout(Some(TIMEOUT)).expect("a socket");
+                // It may be closed at once, for there are others.
+                let _ = stream.write_all(b"GET /metrics HTTP/1.1\r\n\r\n");
+                answers += u128::from(read_response(stream).is_some_and(|it| it.status == 200));
+            }
+            answers
+        };
+        let answers: u128 = thread::scope(|scope| {
+            let floods: Vec<_> = (0..16).map(|_| scope.spawn(flood)).collect();
+            floods
+                .into_iter()
+                .map(|it| it.join().expect("no panic"))
+                .sum()
+        });
+        let most = ANSWERS_PER_SECOND * begun.elapsed().as_millis() / 1000;
+        assert!((10..=most).contains(&answers), "{answers} of {most}");
     });
 }
 
