@@ -186,8 +186,8 @@ pub(crate) struct Serve {
     #[argh(option, default = "LogFormat::Text", arg_name = "format")]
     log: LogFormat,
 
-    /// say what would be done with all these options and where each came from,
-    /// and whether that can be done, but do not serve (off)
+    /// say what would be done with all these options, where each came from, and
+    /// whether that can be done; do not serve
     #[argh(switch)]
     check: bool,
 }
@@ -267,11 +267,14 @@ impl Serve {
     fn check(&self, config: &Config) -> Result<(), String> {
         let rows = rows(config);
         let listener = self.bind();
-        let listens = match &listener {
-            Ok(_) => "It can listen there, and the options are valid. Nothing was started.",
-            Err(_) => "The options are valid, but it can't listen there.",
+        let address = listener.as_ref().map(TcpListener::local_addr);
+        let listens = match address {
+            Ok(Ok(address)) => format!(
+                "The options are valid, and it can listen on {address}. Nothing was started."
+            ),
+            _ => "The options are valid, but it can't listen there.".to_owned(),
         };
-        show(&check::told(config, &rows, listens));
+        show(&check::told(config, &rows, &listens));
         listener.map(drop)
     }
 
