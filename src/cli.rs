@@ -13,6 +13,8 @@ mod delete;
 mod echo;
 mod environment;
 mod get;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod nearest;
 mod output;
 mod printable;
@@ -20,6 +22,8 @@ mod reset;
 mod serve;
 mod set;
 mod signals;
+#[cfg(feature = "metrics")]
+mod stat;
 #[cfg(feature = "cluster")]
 mod store;
 mod system_limits;
@@ -42,6 +46,8 @@ const COMMANDS: &[&str] = &[
     "get",
     "delete",
     "reset",
+    #[cfg(feature = "metrics")]
+    "stat",
     #[cfg(feature = "conformance")]
     "conform",
     #[cfg(feature = "bench")]
@@ -176,6 +182,8 @@ pub(crate) enum Command {
     Get(get::Get),
     Delete(delete::Delete),
     Reset(reset::Reset),
+    #[cfg(feature = "metrics")]
+    Stat(stat::Stat),
     #[cfg(feature = "conformance")]
     Conform(conform::Conform),
     #[cfg(feature = "bench")]

@@ -12,6 +12,9 @@ pub mod store;
 
 pub mod server;
 
+#[cfg(feature = "metrics")]
+mod metrics;
+
 pub mod client;
 
 #[cfg(feature = "bench")]

@@ -6,6 +6,7 @@ mod accept;
 mod config;
 #[cfg(any(feature = "tokio", feature = "epoll"))]
 mod connection_limit;
+pub(crate) mod counts;
 mod end;
 #[cfg(feature = "epoll")]
 mod epoll;
@@ -16,6 +17,7 @@ mod linger;
 #[cfg(any(feature = "tokio", feature = "epoll"))]
 mod local_store;
 mod log;
+mod memory_watch;
 mod model;
 #[cfg(any(feature = "tokio", feature = "epoll"))]
 mod nonblocking;
@@ -38,6 +40,11 @@ mod waiting_store_tests;
 use std::io;
 use std::net::TcpListener;
 
+use self::counts::Counts;
+#[cfg(feature = "metrics")]
+pub use crate::metrics::MetricsListener;
+#[cfg(feature = "metrics")]
+use crate::metrics::{Exposition, Http};
 pub use config::{Config, StoreConfig, WORKERS_MAX};
 pub use log::{Event, Figure, Level, Log, LogFormat};
 pub use model::Model;
@@ -67,12 +74,22 @@ pub fn serve(
             config.model.no_remote_store(),
         ));
     }
+    memory_watch::start(&config.log, shutdown)?;
+    let counts = &Counts::new(config.has_metrics());
+    #[cfg(feature = "metrics")]
+    let _http = match &config.metrics {
+        Some(listener) => Some(Http::start(
+            listener.take()?,
+            Exposition::new(counts, config),
+        )?),
+        None => None,
+    };
     let outcome = match config.model {
-        Model::Threads => threads::serve(listener, config, shutdown, ready),
+        Model::Threads => threads::serve(listener, config, shutdown, counts, ready),
         #[cfg(feature = "tokio")]
-        Model::Tokio => tokio::serve(listener, config, shutdown, ready),
+        Model::Tokio => tokio::serve(listener, config, shutdown, counts, ready),
         #[cfg(feature = "epoll")]
-        Model::Epoll => epoll::serve(listener, config, shutdown, ready),
+        Model::Epoll => epoll::serve(listener, config, shutdown, counts, ready),
         #[cfg(not(all(feature = "tokio", feature = "epoll")))]
         model => Err(io::Error::new(
             io::ErrorKind::Unsupported,

@@ -9,9 +9,14 @@ mod segment;
 pub mod shards;
 mod slot;
 mod table;
+mod tally;
 
 pub use batch::{BATCH_LEN_MAX, Batch, REPLIES_LEN_MAX};
 pub use entries::Store;
 pub(crate) use executor::broken_error;
 pub use executor::{Executor, StoreLost};
 pub use garbage::Garbage;
+pub(crate) use table::StoreSize;
+pub(crate) use tally::{ANSWERS, Tally};
+#[cfg(feature = "metrics")]
+pub(crate) use tally::{COMMANDS, STATUSES};

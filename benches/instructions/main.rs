@@ -15,6 +15,11 @@ mod work;
 use std::process::ExitCode;
 
 use record::Record;
+use speicher::memory::Allocator;
+
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 
 fn main() -> ExitCode {
     let has = |option: &str| std::env::args().skip(1).any(|argument| argument == option);

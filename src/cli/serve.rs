@@ -15,14 +15,16 @@ use speicher::server::{
 #[cfg(feature = "cluster")]
 use speicher::server::{RemoteStoreConfig, ResetScope};
 
-use super::check::{self, rows};
+use super::check;
 use super::environment::{blame, ignored};
+#[cfg(feature = "metrics")]
+use super::metrics::{MetricsAddress, parse_metrics};
 use super::output::{announce, report_error, show};
 use super::signals::stop_on_signal;
 #[cfg(feature = "cluster")]
 use super::store::{self, StoreOption, parse_reset, parse_store};
 use super::units::{
-    parse_duration, parse_host, parse_len_max, parse_number, parse_port, parse_timeout,
+    parse_duration, parse_host, parse_len_max, parse_number, parse_port, parse_size, parse_timeout,
 };
 
 /// The server could not start or not go on.
@@ -47,7 +49,8 @@ const SHORTEST_REQUEST: &str = r#"{"command":"RST"}"#;
             line wins, and an empty variable counts as not set.\n\
             \n\
             When it is ready it prints one line on standard output:\n\
-            \x20 listening on 127.0.0.1:14567 (threads, 256 workers)\n\
+            \x20 listening on 127.0.0.1:14567 (threads, 256 workers, 5.8 GiB of memory)\n\
+            and with --metrics a second one, metrics on http://127.0.0.1:9100/.\n\
             Sizes are bytes, or written 500K, 64M or 1G; times are seconds, or written\n\
             500ms, 30s or 5m. Entries in memory are gone when the server ends.",
     error_code(0, "stopped by a signal; peers that read had all their replies"),
@@ -93,6 +96,16 @@ pub(crate) struct Serve {
         arg_name = "size"
     )]
     frame_max: usize,
+
+    /// the most memory that entries and connections may take, from 16M (three
+    /// quarters of what the process may use; 0: all there is)
+    #[argh(
+        option,
+        default = "MemoryMax::Default",
+        from_str_fn(parse_memory_max),
+        arg_name = "size"
+    )]
+    memory_max: MemoryMax,
 
     /// how long a connection waits for a worker or a file descriptor before it
     /// gets 503 (1s)
@@ -177,6 +190,12 @@ pub(crate) struct Serve {
     #[argh(option, from_str_fn(parse_reset), arg_name = "scope")]
     store_reset: Option<ResetScope>,
 
+    /// where to answer HTTP requests for metrics: GET /metrics for Prometheus,
+    /// and / for a page to look at; a port, or host:port (nowhere)
+    #[cfg(feature = "metrics")]
+    #[argh(option, from_str_fn(parse_metrics), arg_name = "address")]
+    metrics: Option<MetricsAddress>,
+
     /// log every connection on standard error (off)
     #[argh(switch)]
     verbose: bool,
@@ -210,19 +229,23 @@ impl Serve {
             Ok(config) => config,
             Err(sentence) => return self.report_mistake(&log, sentence),
         };
+        memory::set_ceiling(self.memory_max.bytes());
         // Not before, because the process may begin again without a password.
         for (variable, sentence) in ignored() {
             log.write(Event::variable_ignored(&variable, sentence));
         }
-        let config = Config { log, ..config };
+        let config = Config {
+            log: log.clone(),
+            ..config
+        };
         let done = match self.check {
-            true => self.check(&config),
-            false => self.serve(&config),
+            true => self.check(config),
+            false => self.serve(config),
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,
             Err(sentence) => {
-                config.log.write(Event::failed(sentence));
+                log.write(Event::failed(sentence));
                 ExitCode::from(EXIT_FAILED)
             }
         }
@@ -263,22 +286,25 @@ impl Serve {
         Err(blame(given, sentence))
     }
 
-    /// Says what would be done, and whether the address can be had.
-    fn check(&self, config: &Config) -> Result<(), String> {
-        let rows = rows(config);
+    /// Says what would be done, and whether the addresses can be had.
+    fn check(&self, mut config: Config) -> Result<(), String> {
         let listener = self.bind();
-        let address = listener.as_ref().map(TcpListener::local_addr);
-        let listens = match address {
-            Ok(Ok(address)) => format!(
+        let bound = listener.and_then(|listener| {
+            let address = listener.local_addr().map_err(|error| error.to_string())?;
+            self.bind_metrics(&mut config)?;
+            Ok(address)
+        });
+        let outcome = match &bound {
+            Ok(address) => format!(
                 "The options are valid, and it can listen on {address}. Nothing was started."
             ),
-            _ => "The options are valid, but it can't listen there.".to_owned(),
+            Err(_) => "The options are valid, but it can't listen there.".to_owned(),
         };
-        show(&check::told(config, &rows, &listens));
-        listener.map(drop)
+        show(&check::told(&config, &outcome));
+        bound.map(drop)
     }
 
-    fn serve(&self, config: &Config) -> Result<(), String> {
+    fn serve(&self, mut config: Config) -> Result<(), String> {
         config.log.write_panics();
         let shutdown = Shutdown::new();
         // Before the ready line, so that whoever waits for it can also stop
@@ -286,14 +312,37 @@ impl Serve {
         stop_on_signal(&shutdown, &config.log)?;
         let listener = self.bind()?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
+        let metrics_address = self.bind_metrics(&mut config)?;
         let ready = || {
-            config.log.write(started(address, config));
-            let line = format_args!("listening on {address} ({})", told(config));
-            if let Err(sentence) = announce(line) {
-                config.log.write(Event::output_failed(sentence));
+            config.log.write(check::started(address, &config));
+            let announce = |line: std::fmt::Arguments<'_>| {
+                if let Err(sentence) = announce(line) {
+                    config.log.write(Event::output_failed(sentence));
+                }
+            };
+            announce(format_args!("listening on {address} ({})", told(&config)));
+            if let Some(address) = metrics_address {
+                announce(format_args!("metrics on http://{address}/"));
             }
         };
-        server::serve(listener, config, &shutdown, ready).map_err(|error| error.to_string())
+        server::serve(listener, &config, &shutdown, ready).map_err(|error| error.to_string())
+    }
+
+    /// Has the server answer for metrics, if it is to; where.
+    #[cfg(feature = "metrics")]
+    fn bind_metrics(&self, config: &mut Config) -> Result<Option<SocketAddr>, String> {
+        let Some(metrics) = &self.metrics else {
+            return Ok(None);
+        };
+        let listener = metrics.bind()?;
+        let address = listener.local_addr().map_err(|error| error.to_string())?;
+        config.metrics = Some(listener.into());
+        Ok(Some(address))
+    }
+
+    #[cfg(not(feature = "metrics"))]
+    fn bind_metrics(&self, _: &mut Config) -> Result<Option<SocketAddr>, String> {
+        Ok(None)
     }
 
     fn bind(&self) -> Result<TcpListener, String> {
@@ -398,34 +447,16 @@ impl Serve {
     }
 }
 
-/// What the log says about the server when it is ready: all that it does not do
-/// without a limit, and how it does its work.
-fn started(address: SocketAddr, config: &Config) -> Event {
-    const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-    // The address has them.
-    let of_address = ["host", "port"];
-    let rows = rows(config).into_iter();
-    let rows: Vec<_> = rows.filter(|row| !of_address.contains(&row.name)).collect();
-    let told: Vec<_> = rows
-        .iter()
-        .map(|row| format!("{} {}", row.name, row.shown))
-        .collect();
-    let message = format!("started {VERSION} on {address} with {}", told.join(", "));
-    let event = Event::started(message)
-        .with("version", VERSION)
-        .with("address", address.to_string());
-    rows.into_iter()
-        .map(|row| row.figure)
-        .fold(event, |event, (name, figure)| event.with(name, figure))
-}
-
 /// What the ready line says about the server.
 fn told(config: &Config) -> String {
     let model = config.model;
-    let room = match model {
+    let places = match model {
         Model::Threads => format!("{} workers", config.workers),
         Model::Tokio | Model::Epoll => format!("{} connections", config.connections_max),
+    };
+    let room = match memory::usage().max {
+        Some(max) => format!("{places}, {} of memory", memory::Size(max)),
+        None => places,
     };
     match &config.store {
         StoreConfig::Memory => format!("{model}, {room}"),
@@ -437,6 +468,35 @@ fn told(config: &Config) -> String {
 #[cfg(feature = "cluster")]
 fn parse_replicas(text: &str) -> Result<u32, String> {
     parse_number(text, 0, 1_000)
+}
+
+/// What `--memory-max` says.
+#[derive(Clone, Copy)]
+enum MemoryMax {
+    /// A share of what there is.
+    Default,
+    /// So many bytes; none if there is no ceiling.
+    Bytes(Option<usize>),
+}
+
+impl MemoryMax {
+    fn bytes(self) -> Option<usize> {
+        match self {
+            Self::Default => memory::available().map(|len| len / 4 * 3),
+            Self::Bytes(max) => max,
+        }
+    }
+}
+
+fn parse_memory_max(text: &str) -> Result<MemoryMax, String> {
+    match parse_size(text)? {
+        0 => Ok(MemoryMax::Bytes(None)),
+        len if len >= memory::CEILING_MIN => Ok(MemoryMax::Bytes(Some(len))),
+        _ => Err(format!(
+            "{text} is too little for a server; allow {} at least, or 0 for all there is",
+            memory::Size(memory::CEILING_MIN)
+        )),
+    }
 }
 
 fn parse_workers(text: &str) -> Result<usize, String> {

@@ -3,11 +3,19 @@
 use std::io::{self, Read};
 
 use super::frame::{FrameError, HEADER_LEN, payload_len};
+use super::request::BadRequest;
+use crate::memory::ceiling::{self, FrameShare};
 use crate::memory::reserve;
 
 /// What is read at a time, in bytes. A frame that is longer, header included,
 /// is long.
 const BUFFER_LEN: usize = 64 << 10;
+
+/// What is read at a time when the server has little memory left.
+const BUFFER_LEN_FRUGAL: usize = 4 << 10;
+
+/// Of a frame, what is kept when it has none left.
+const KEPT_LEN_SPENT: usize = 1 << 10;
 
 /// What a frame turned out to be.
 #[derive(Debug, PartialEq, Eq)]
@@ -16,20 +24,68 @@ pub enum Frame<'a> {
     Short(&'a [u8]),
     /// A longer one, which takes a time to parse.
     Long(LongFrame),
-    /// There was no memory for it; its bytes were dropped.
-    Dropped,
+    /// There was no memory for it, for this reason; its bytes were dropped.
+    Dropped(Box<BadRequest>),
 }
 
-/// A long frame in memory of its own.
+/// A long frame in memory of its own. It is a pointer, so that what has place for
+/// one is short.
 #[derive(Debug, PartialEq, Eq)]
-pub struct LongFrame(Vec<u8>);
+pub struct LongFrame(Box<LongBytes>);
+
+#[derive(Debug)]
+struct LongBytes {
+    bytes: Vec<u8>,
+    /// For all that `bytes` has room for.
+    share: FrameShare,
+}
 
 impl LongFrame {
     /// What follows the header.
     pub fn payload(&self) -> &[u8] {
-        &self.0[HEADER_LEN..]
+        &self.0.bytes[HEADER_LEN..]
     }
 }
+
+impl LongBytes {
+    /// One of so many bytes, of which none has arrived.
+    fn begin(frame_len: usize) -> Result<Self, BadRequest> {
+        match FrameShare::can_hold(frame_len) {
+            true => Ok(Self {
+                bytes: Vec::new(),
+                share: FrameShare::default(),
+            }),
+            false => Err(BadRequest::NoRoomForFrame { frame_len }),
+        }
+    }
+
+    /// Adds these bytes. Makes room for a quarter of the whole besides, up to
+    /// `frame_len`. Fails if there is no memory.
+    fn push(&mut self, bytes: &[u8], frame_len: usize) -> Result<(), BadRequest> {
+        let len = self.bytes.len() + bytes.len();
+        let room = self.bytes.capacity();
+        if len > room {
+            let wanted = (len + len / 4).min(frame_len);
+            if !self.share.grow(wanted - room) {
+                return Err(BadRequest::NoRoomForFrame { frame_len });
+            }
+            let more = wanted - self.bytes.len();
+            if !reserve::is_held() || self.bytes.try_reserve_exact(more).is_err() {
+                return Err(BadRequest::NoMemory);
+            }
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+impl PartialEq for LongBytes {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for LongBytes {}
 
 /// Cuts the bytes of one connection into frames.
 ///
@@ -48,41 +104,36 @@ pub struct Decoder {
     partial: Option<Box<Partial>>,
 }
 
-/// The beginning of a long frame, header included.
+/// The beginning of a frame that is not to stay in the buffer, header included.
 #[derive(Debug)]
 struct Partial {
     frame_len: usize,
     arrived: usize,
-    /// What has arrived; `None` if there was no memory for it.
-    bytes: Option<Vec<u8>>,
+    /// What has arrived, or why it was dropped.
+    frame: Result<LongBytes, BadRequest>,
 }
 
 impl Partial {
+    fn begin(frame_len: usize, frame: Result<LongBytes, BadRequest>) -> Option<Box<Self>> {
+        Some(Box::new(Self {
+            frame_len,
+            arrived: 0,
+            frame,
+        }))
+    }
+
     /// Takes the frame's next bytes from the front of `unread`, and returns how
     /// many.
     fn take(&mut self, unread: &[u8]) -> usize {
         let n = unread.len().min(self.frame_len - self.arrived);
         self.arrived += n;
-        if let Some(bytes) = &mut self.bytes {
-            if make_room(bytes, n, self.frame_len) {
-                bytes.extend_from_slice(&unread[..n]);
-            } else {
-                self.bytes = None;
-            }
+        if let Ok(frame) = &mut self.frame
+            && let Err(reason) = frame.push(&unread[..n], self.frame_len)
+        {
+            self.frame = Err(reason);
         }
         n
     }
-}
-
-/// Makes room for `n` more bytes, and for a quarter of the whole besides, up
-/// to `len_max`. False if there is no memory.
-fn make_room(bytes: &mut Vec<u8>, n: usize, len_max: usize) -> bool {
-    let len = bytes.len() + n;
-    if len <= bytes.capacity() {
-        return true;
-    }
-    let wanted = (len + len / 4).min(len_max);
-    reserve::is_held() && bytes.try_reserve_exact(wanted - bytes.len()).is_ok()
 }
 
 impl Decoder {
@@ -106,8 +157,14 @@ impl Decoder {
     /// Takes what one `read` brings and returns its length; 0 at the end of
     /// the stream. Before the next, decode all frames.
     pub fn read_from(&mut self, reader: &mut impl Read) -> io::Result<usize> {
-        self.make_room();
-        let n = reader.read(&mut self.buffer[self.end..])?;
+        let len_max = match ceiling::is_frugal() {
+            true => BUFFER_LEN_FRUGAL,
+            false => BUFFER_LEN,
+        };
+        self.make_room(len_max);
+        let room = &mut self.buffer[self.end..];
+        let len = room.len().min(len_max);
+        let n = reader.read(&mut room[..len])?;
         self.end += n;
         Ok(n)
     }
@@ -125,11 +182,11 @@ impl Decoder {
                     return Ok(Some(Frame::Short(&self.buffer[payload])));
                 }
                 Some(frame_len) if frame_len > BUFFER_LEN => {
-                    self.partial = Some(Box::new(Partial {
-                        frame_len,
-                        arrived: 0,
-                        bytes: Some(Vec::new()),
-                    }));
+                    self.partial = Partial::begin(frame_len, LongBytes::begin(frame_len));
+                }
+                Some(frame_len) if unread.len() > KEPT_LEN_SPENT && ceiling::is_spent() => {
+                    let reason = BadRequest::NoRoomForFrame { frame_len };
+                    self.partial = Partial::begin(frame_len, Err(reason));
                 }
                 _ => return Ok(None),
             }
@@ -137,16 +194,16 @@ impl Decoder {
         Ok(self.next_long())
     }
 
-    /// The long frame that has begun, if it is whole.
+    /// The frame that has begun elsewhere, if it is whole.
     fn next_long(&mut self) -> Option<Frame<'static>> {
         let partial = self.partial.as_mut()?;
         self.start += partial.take(&self.buffer[self.start..self.end]);
         if partial.arrived < partial.frame_len {
             return None;
         }
-        Some(match self.partial.take()?.bytes {
-            Some(bytes) => Frame::Long(LongFrame(bytes)),
-            None => Frame::Dropped,
+        Some(match self.partial.take()?.frame {
+            Ok(frame) => Frame::Long(LongFrame(Box::new(frame))),
+            Err(reason) => Frame::Dropped(Box::new(reason)),
         })
     }
 
@@ -169,29 +226,41 @@ impl Decoder {
         if unread.len() > BUFFER_LEN / 2 || self.buffer.len() < BUFFER_LEN {
             return;
         }
-        let kept = unread.to_vec();
+        *buffer = self.shrink();
+    }
+
+    /// Keeps only what is in the buffer, and returns it.
+    pub(crate) fn shrink(&mut self) -> Vec<u8> {
+        let kept = self.unread().to_vec();
         (self.start, self.end) = (0, kept.len());
-        *buffer = std::mem::replace(&mut self.buffer, kept);
+        std::mem::replace(&mut self.buffer, kept)
     }
 
     fn unread(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
     }
 
-    /// Leaves at least one free byte behind `end`.
-    fn make_room(&mut self) {
-        if self.buffer.len() < BUFFER_LEN {
-            // Zeroed memory is had for nothing where it was never used.
-            let mut buffer = vec![0; BUFFER_LEN];
-            self.acquire(&mut buffer);
-        }
+    /// Leaves at least one free byte behind `end`, in a buffer of so many bytes
+    /// or of as many as it takes.
+    fn make_room(&mut self, len: usize) {
         let unread = self.start..self.end;
         if unread.is_empty() {
             (self.start, self.end) = (0, 0);
-        } else if self.start > 0 && self.end > BUFFER_LEN / 2 {
+        } else if self.start > 0 && self.end > self.buffer.len() / 2 {
             (self.start, self.end) = (0, unread.len());
             self.buffer.copy_within(unread, 0);
         }
+        if self.buffer.len() < len || self.end == self.buffer.len() {
+            self.grow(len.max(2 * self.end).min(BUFFER_LEN));
+        }
+    }
+
+    /// Takes a buffer of so many bytes in place of one that is too short.
+    fn grow(&mut self, len: usize) {
+        // Zeroed memory is had for nothing where it was never used.
+        let mut buffer = vec![0; len];
+        buffer[..self.end].copy_from_slice(&self.buffer[..self.end]);
+        self.buffer = buffer;
     }
 }
 
@@ -213,8 +282,8 @@ mod tests {
     /// The memory that it holds, in bytes.
     fn capacity(decoder: &Decoder) -> usize {
         let partial = decoder.partial.as_ref();
-        let bytes = partial.and_then(|partial| partial.bytes.as_ref());
-        decoder.buffer.capacity() + bytes.map_or(0, Vec::capacity)
+        let frame = partial.and_then(|partial| partial.frame.as_ref().ok());
+        decoder.buffer.capacity() + frame.map_or(0, |frame| frame.bytes.capacity())
     }
 
     #[test]
@@ -255,10 +324,11 @@ mod tests {
         let mut stream = &bytes[..];
         decoder.read_from(&mut stream).expect("read");
         assert_eq!(decoder.next_frame(), Ok(None));
-        decoder.partial.as_mut().expect("it has begun").bytes = None;
+        let partial = decoder.partial.as_mut().expect("it has begun");
+        partial.frame = Err(BadRequest::NoMemory);
         while decoder.read_from(&mut stream).expect("read") > 0 {
             if let Some(frame) = decoder.next_frame().expect("in step") {
-                assert_eq!(frame, Frame::Dropped);
+                assert_eq!(frame, Frame::Dropped(Box::new(BadRequest::NoMemory)));
                 break;
             }
         }
@@ -267,9 +337,10 @@ mod tests {
 
     #[test]
     fn no_more_memory_than_there_is_can_be_reserved() {
-        let mut bytes = vec![7; 100];
-        assert!(!make_room(&mut bytes, usize::MAX / 2, usize::MAX));
-        assert_eq!(bytes, [7; 100]);
+        let mut frame = LongBytes::begin(usize::MAX).expect("without a ceiling");
+        let pushed = frame.push(&[7; 100], usize::MAX);
+        assert_eq!(pushed, Ok(()), "memory follows what arrives");
+        assert_eq!(frame.bytes, [7; 100]);
     }
 
     #[test]

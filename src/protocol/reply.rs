@@ -200,6 +200,19 @@ impl Encoder {
         }
     }
 
+    /// Keeps no more than what is pending.
+    pub(crate) fn shrink(&mut self) {
+        for chunk in &mut self.chunks {
+            if let Chunk::Owned(bytes) = chunk {
+                bytes.shrink_to_fit();
+            }
+        }
+        if self.chunks.is_empty() {
+            self.tail.drain(..std::mem::take(&mut self.sent));
+        }
+        self.tail.shrink_to_fit();
+    }
+
     fn advance(&mut self, n: usize) {
         self.pending -= n;
         self.sent += n;

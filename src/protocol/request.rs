@@ -7,6 +7,7 @@ use super::entry::{self, Entry};
 use super::object::{Member, members};
 use super::reply::Reply;
 use super::value::{Json, Key, KeyRef, TooDeep, VALUE_DEPTH_MAX};
+use crate::memory;
 
 /// One command with all it needs (R2, R3).
 ///
@@ -83,6 +84,10 @@ impl<K> Request<K> {
     /// Reads the payload of a request's frame (R1 to R9, F3), and returns the
     /// hash of its key with it; `make_key` keeps a key that is only looked up.
     #[inline]
+    #[expect(
+        clippy::unnecessary_lazy_evaluations,
+        reason = "`ok_or` makes its error anyway, and drops it: eight instructions of a request"
+    )]
     pub(crate) fn parse_with(
         payload: &[u8],
         make_key: impl FnOnce(KeyRef<'_>) -> K,
@@ -100,15 +105,15 @@ impl<K> Request<K> {
             return Ok((0, Self::Reset));
         }
         let key = key_text(command, key)?;
-        let key_ref = || KeyRef::new(&key).ok_or(BadRequest::KeyEmpty);
+        let key_ref = || KeyRef::new(&key).ok_or_else(|| BadRequest::KeyEmpty);
         match command {
             Command::Set => {
-                let value = value.ok_or(BadRequest::ValueMissing)?;
+                let value = value.ok_or_else(|| BadRequest::ValueMissing)?;
                 let json =
                     Json::of_text(value.json()).map_err(|TooDeep| BadRequest::ValueTooDeep)?;
                 let key = key_ref()?;
-                let entry =
-                    Entry::try_with_json(key.as_str(), &json).ok_or(BadRequest::NoMemory)?;
+                let entry = Entry::try_with_json(key.as_str(), &json)
+                    .ok_or_else(|| BadRequest::NoMemory)?;
                 Ok((key.hash(), Self::Set { entry }))
             }
             Command::Get => {
@@ -249,6 +254,14 @@ pub enum BadRequest {
     ValueTooDeep,
     /// There is no memory for the entry, which is no fault of the request (A6).
     NoMemory,
+    /// The entry would grow a store that holds as much as the server's ceiling
+    /// allows (A6).
+    Full,
+    /// The server's ceiling leaves no room for a frame of so many bytes (A6).
+    NoRoomForFrame {
+        /// The length of the frame, with its header.
+        frame_len: usize,
+    },
 }
 
 impl fmt::Display for BadRequest {
@@ -296,8 +309,25 @@ impl fmt::Display for BadRequest {
                 "The server has no memory for this request; send less, \
                  or send it again when others have removed entries.",
             ),
+            Self::Full => write!(
+                f,
+                "The server holds as much as it may{}; remove entries, or start it with \
+                 more --memory-max.",
+                ceiling()
+            ),
+            Self::NoRoomForFrame { frame_len } => write!(
+                f,
+                "The server has no room for a frame of {frame_len} bytes, of what it may \
+                 hold{}; send it again later, or start the server with more --memory-max.",
+                ceiling()
+            ),
         }
     }
+}
+
+/// The server's ceiling, as a part of a sentence.
+fn ceiling() -> String {
+    memory::ceiling::max().map_or_else(String::new, |max| format!(", {}", memory::Size(max)))
 }
 
 impl std::error::Error for BadRequest {}
@@ -306,7 +336,9 @@ impl std::error::Error for BadRequest {}
 impl From<&BadRequest> for Reply {
     fn from(error: &BadRequest) -> Self {
         match error {
-            BadRequest::NoMemory => Self::Unavailable(error.to_string()),
+            BadRequest::NoMemory | BadRequest::Full | BadRequest::NoRoomForFrame { .. } => {
+                Self::Unavailable(error.to_string())
+            }
             _ => Self::BadRequest(error.to_string()),
         }
     }

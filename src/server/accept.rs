@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::config::Config;
+use super::counts::Counts;
 use super::log::{Event, Log};
 use super::refusal::{self, Reason};
 use super::shutdown::Shutdown;
@@ -24,6 +25,7 @@ pub(super) fn accept(
     listener: TcpListener,
     config: &Config,
     shutdown: &Shutdown,
+    counts: &Arc<Counts>,
     ready: impl FnOnce(),
     mut admit: impl FnMut(TcpStream),
     mut evict: impl FnMut(),
@@ -34,7 +36,7 @@ pub(super) fn accept(
     const RETRY_INTERVAL: Duration = Duration::from_millis(2);
 
     let address = listener.local_addr()?;
-    let reserve = Arc::new(ReserveDescriptor::new()?);
+    let reserve = Arc::new(ReserveDescriptor::new(counts)?);
     shutdown.on_trigger({
         let reserve = Arc::clone(&reserve);
         move || wake_accept(address, &reserve)
@@ -45,6 +47,10 @@ pub(super) fn accept(
         }
     };
     ready();
+    let mut admit = |stream| {
+        counts.accept();
+        admit(stream);
+    };
     let mut backoff = Backoff::default();
     while !shutdown.is_triggered() {
         match listener.accept() {
@@ -90,12 +96,19 @@ pub(super) fn accept(
 }
 
 /// A descriptor held back for when there is none left: for the connection
-/// that wakes the accept loop, and to tell those that can't be served.
-struct ReserveDescriptor(Mutex<Option<File>>);
+/// that wakes the accept loop, and to tell those that can't be served, which
+/// are counted.
+struct ReserveDescriptor {
+    file: Mutex<Option<File>>,
+    counts: Arc<Counts>,
+}
 
 impl ReserveDescriptor {
-    fn new() -> io::Result<Self> {
-        Ok(Self(Mutex::new(Some(Self::open()?))))
+    fn new(counts: &Arc<Counts>) -> io::Result<Self> {
+        Ok(Self {
+            file: Mutex::new(Some(Self::open()?)),
+            counts: Arc::clone(counts),
+        })
     }
 
     fn open() -> io::Result<File> {
@@ -103,12 +116,12 @@ impl ReserveDescriptor {
     }
 
     fn release(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Takes a descriptor back, if there is one.
     fn retake(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Self::open().ok();
+        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = Self::open().ok();
     }
 }
 
@@ -210,7 +223,8 @@ fn refuse_next(
     reserve.release();
     let accepted = listener.accept();
     if let Ok((stream, _)) = &accepted {
-        refusal::refuse(stream, reason, log);
+        reserve.counts.accept();
+        refusal::refuse(stream, reason, &reserve.counts, log);
     }
     let outcome = accepted.map(drop);
     reserve.retake();

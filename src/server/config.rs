@@ -6,6 +6,8 @@ use super::log::Log;
 use super::model::Model;
 #[cfg(feature = "cluster")]
 use super::remote_store::RemoteStoreConfig;
+#[cfg(feature = "metrics")]
+use crate::metrics::MetricsListener;
 use crate::protocol::frame::FRAME_LEN_MAX_DEFAULT;
 
 /// The most workers that a server takes.
@@ -55,6 +57,10 @@ pub struct Config {
     pub log: Log,
     /// Whether the log has each connection's begin and end.
     pub verbose: bool,
+    /// Where to answer for metrics over HTTP; `None` for nowhere. Feature
+    /// `metrics`.
+    #[cfg(feature = "metrics")]
+    pub metrics: Option<MetricsListener>,
 }
 
 impl Default for Config {
@@ -72,11 +78,21 @@ impl Default for Config {
             write_timeout: Duration::from_secs(30),
             log: Log::off(),
             verbose: false,
+            #[cfg(feature = "metrics")]
+            metrics: None,
         }
     }
 }
 
 impl Config {
+    /// Whether anybody may ask for metrics.
+    pub(super) fn has_metrics(&self) -> bool {
+        #[cfg(feature = "metrics")]
+        return self.metrics.is_some();
+        #[cfg(not(feature = "metrics"))]
+        return false;
+    }
+
     /// With no time longer than a year, so that every deadline is a moment
     /// that clocks can tell.
     pub(super) fn within_a_year(&self) -> Self {

@@ -24,6 +24,8 @@ pub(super) enum End {
     FrameTimeout,
     /// The peer did not take its replies in time.
     WriteTimeout,
+    /// The peer did not take its replies, and there was no memory to keep them.
+    NoMemory,
     /// The stream is out of step (F4, F5).
     OutOfStep(FrameError),
     /// Nobody knows what the store has executed.
@@ -47,6 +49,9 @@ impl fmt::Display for End {
             ),
             Self::FrameTimeout => f.write_str("a frame took longer than --frame-timeout"),
             Self::WriteTimeout => f.write_str("replies not read within --write-timeout"),
+            Self::NoMemory => {
+                f.write_str("replies not read, while the server held all that --memory-max allows")
+            }
             Self::OutOfStep(error) => error.fmt(f),
             Self::StoreLost => f.write_str("the store is lost"),
             #[cfg(feature = "epoll")]
@@ -57,6 +62,41 @@ impl fmt::Display for End {
 }
 
 impl End {
+    /// What [`name`](Self::name) may be.
+    pub(super) const NAMES: [&str; 12] = [
+        "peer_closed",
+        "stopping",
+        "cut_off",
+        "idle",
+        "evicted",
+        "frame_timeout",
+        "write_timeout",
+        "out_of_step",
+        "no_memory",
+        "store_lost",
+        "panicked",
+        "io",
+    ];
+
+    /// Its name in metrics.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::PeerClosed => "peer_closed",
+            Self::Stopping => "stopping",
+            Self::CutOff => "cut_off",
+            Self::Idle => "idle",
+            Self::Evicted => "evicted",
+            Self::FrameTimeout => "frame_timeout",
+            Self::WriteTimeout => "write_timeout",
+            Self::OutOfStep(_) => "out_of_step",
+            Self::NoMemory => "no_memory",
+            Self::StoreLost => "store_lost",
+            #[cfg(feature = "epoll")]
+            Self::Panicked => "panicked",
+            Self::Io(_) => "io",
+        }
+    }
+
     /// The end of a connection that was evicted: it drains as at a stop.
     pub(super) fn of_evicted(self) -> Self {
         match self {

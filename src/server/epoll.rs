@@ -18,22 +18,25 @@ use mio::Poll;
 use super::accept::accept;
 use super::config::Config;
 use super::connection_limit::{ConnectionLimit, Permit};
+use super::counts::Counts;
 use super::local_store::LocalStore;
 use super::refusal::{Reason, Refuser};
 use super::shutdown::{Shutdown, StopCause};
 use crate::store::Executor;
 use incoming::{Incoming, Owner};
-use runner::{Runner, WAKER};
+use runner::{Inbox, Runner, WAKER};
 
 /// Serves with the epoll model; see [`serve`](super::serve).
 pub(super) fn serve(
     listener: TcpListener,
     config: &Config,
     shutdown: &Shutdown,
+    counts: &Arc<Counts>,
     ready: impl FnOnce(),
 ) -> io::Result<()> {
     let store = LocalStore::start(shutdown)?;
-    serve_from(&store, listener, config, shutdown, ready)?;
+    counts.set_store_size(store.size());
+    serve_from(&store, listener, config, shutdown, counts, ready)?;
     store.finish()
 }
 
@@ -44,13 +47,14 @@ pub(super) fn serve_from<E: Executor + Clone + Send + 'static>(
     listener: TcpListener,
     config: &Config,
     shutdown: &Shutdown,
+    counts: &Arc<Counts>,
     ready: impl FnOnce(),
 ) -> io::Result<()> {
     let limit = ConnectionLimit::new(config);
-    let refuser = Refuser::start(&config.log)?;
+    let refuser = Refuser::start(&config.log, counts)?;
     let cores = thread::available_parallelism()?.get();
     let loops = (0..cores)
-        .map(|number| start_loop(number, store, config, shutdown))
+        .map(|number| start_loop(number, store, config, shutdown, counts))
         .collect::<io::Result<Vec<_>>>()
         .inspect_err(|_| shutdown.trigger())?;
 
@@ -61,7 +65,7 @@ pub(super) fn serve_from<E: Executor + Clone + Send + 'static>(
         (Some(permit), Some(next)) => next.hand_over(stream, permit),
         _ => refuser.refuse(stream, Reason::too_many(config)),
     };
-    let accepted = accept(listener, config, shutdown, ready, admit, || {
+    let accepted = accept(listener, config, shutdown, counts, ready, admit, || {
         limit.make_room(evict)
     });
     // The loops end only when they are told, also if it never began.
@@ -125,6 +129,7 @@ fn start_loop<E: Executor + Clone + Send + 'static>(
     store: &E,
     config: &Config,
     shutdown: &Shutdown,
+    counts: &Arc<Counts>,
 ) -> io::Result<EventLoop> {
     let poll = Poll::new()?;
     let waker = Arc::new(LoopWaker(mio::Waker::new(poll.registry(), WAKER)?));
@@ -133,15 +138,13 @@ fn start_loop<E: Executor + Clone + Send + 'static>(
         move || waker.wake_by_ref()
     });
     let (incoming, queue) = channel();
-    let runner = Runner::new(
-        number,
+    let inbox = Inbox {
         poll,
         queue,
-        Arc::clone(&waker).into(),
-        store.clone(),
-        config,
-        shutdown,
-    );
+        waker: Arc::clone(&waker).into(),
+    };
+    let counts = counts.of_thread();
+    let runner = Runner::new(number, inbox, store.clone(), config, shutdown, counts);
     let shutdown = shutdown.clone();
     let thread = thread::Builder::new()
         .name("loop".to_owned())

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::memory;
+use crate::memory::ceiling::Leaving;
 use crate::store::{Batch, Garbage};
 
 /// Pieces of garbage that may wait, and bytes at which no more join them.
@@ -34,8 +35,8 @@ pub(super) struct LazyFree {
 
 #[derive(Debug)]
 enum Freed {
-    /// To be freed by the thread.
-    Here(Garbage),
+    /// To be freed by the thread, and not counted as held until then.
+    Here(Garbage, Leaving),
     /// Bytes that were freed by others.
     Elsewhere { bytes: usize, lasting: isize },
 }
@@ -95,8 +96,9 @@ impl LazyFree {
     fn enqueue(&self, garbage: Garbage) {
         let bytes = garbage.bytes();
         let queued = self.queue_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let freed = || Freed::Here(garbage, Leaving::new(bytes));
         // Back in the error, it is freed here.
-        if queued >= QUEUE_BYTES_MAX || self.queue.try_send(Freed::Here(garbage)).is_err() {
+        if queued >= QUEUE_BYTES_MAX || self.queue.try_send(freed()).is_err() {
             self.queue_bytes.fetch_sub(bytes, Ordering::Relaxed);
         }
     }
@@ -113,11 +115,12 @@ fn run(queue: &Receiver<Freed>, queue_bytes: &AtomicUsize) {
         };
         let is_silent = next.is_err();
         match next {
-            Ok(Freed::Here(garbage)) => {
+            Ok(Freed::Here(garbage, leaving)) => {
                 let bytes = garbage.bytes();
                 untrimmed += bytes;
                 lasting += garbage.lasting_bytes();
                 drop(garbage);
+                drop(leaving);
                 memory::reserve::note_freed(bytes);
                 queue_bytes.fetch_sub(bytes, Ordering::Relaxed);
             }

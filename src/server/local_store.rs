@@ -12,7 +12,7 @@ use super::offload::{Offload, Offloaded};
 use super::shutdown::{Shutdown, StopCause};
 use crate::protocol::Request;
 use crate::store::shards::Shards;
-use crate::store::{Batch, Executor, Garbage, StoreLost};
+use crate::store::{Batch, Executor, Garbage, StoreLost, StoreSize};
 
 /// Entries in this process, used by all threads. Clones are the same store,
 /// one for each connection.
@@ -51,6 +51,12 @@ impl LocalStore {
             }),
             offloaded: None,
         })
+    }
+
+    /// How to ask how much there is; it does not keep the store.
+    pub(super) fn size(&self) -> impl Fn() -> Option<StoreSize> + Send + Sync + use<> {
+        let shared = Arc::downgrade(&self.shared);
+        move || shared.upgrade()?.shards.size()
     }
 
     /// Lets go of the entries. Nobody has to wait until they are freed, and a

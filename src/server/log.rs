@@ -92,20 +92,18 @@ impl Log {
         }
     }
 
-    /// Counts a request for which there is no memory. `reason` is a sentence
-    /// with the limit and the remedy.
-    #[allow(dead_code, reason = "for the ceiling on memory")]
-    pub(super) fn note_full(&self, reason: impl FnOnce() -> String) {
-        self.note(Episode::Full, || Event::full(reason()));
+    /// Counts so many requests that the ceiling on memory left no room for.
+    pub(super) fn note_full(&self, count: u64, first: impl FnOnce() -> Event) {
+        self.note(Episode::Full, count, first);
     }
 
-    /// Counts something that is a part of an episode, and if that begins with
-    /// it, writes this line. The line that it is over comes by itself.
-    fn note(&self, episode: Episode, first: impl FnOnce() -> Event) {
+    /// Counts so many that are a part of an episode, and if that begins with
+    /// them, writes this line. The line that it is over comes by itself.
+    fn note(&self, episode: Episode, count: u64, first: impl FnOnce() -> Event) {
         let Some(inner) = &self.0 else {
             return;
         };
-        if inner.episodes[episode as usize].note(Instant::now()) {
+        if inner.episodes[episode as usize].note(Instant::now(), count) {
             self.write(first());
             inner.wake();
         }
@@ -149,7 +147,7 @@ impl Log {
         if let Some(inner) = &self.0
             && !inner.is_stopping.load(Ordering::Relaxed)
         {
-            self.note(Episode::Refusing, || Event::refusing(reason));
+            self.note(Episode::Refusing, 1, || Event::refusing(reason));
         }
     }
 

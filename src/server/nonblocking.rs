@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::task::Poll;
 use std::time::Duration;
 
+use super::counts::ThreadCounts;
 use super::end::End;
 use super::session::{Next, Scratch, Session};
 use crate::store::{Batch, StoreLost};
@@ -48,10 +49,11 @@ pub(super) fn drive(
     session: &mut Session,
     socket: &mut impl Socket,
     scratch: &mut Scratch,
+    counts: &mut ThreadCounts,
     execute: impl FnMut(&mut Batch) -> Poll<Result<(), StoreLost>>,
 ) -> Result<Driven, End> {
     session.acquire(scratch);
-    let driven = drive_on(session, socket, execute);
+    let driven = drive_on(session, socket, counts, execute);
     session.release(scratch);
     match driven {
         Err(end) if end.is_not_ready() => Ok(Driven::SocketNotReady),
@@ -62,15 +64,16 @@ pub(super) fn drive(
 fn drive_on(
     session: &mut Session,
     socket: &mut impl Socket,
+    counts: &mut ThreadCounts,
     mut execute: impl FnMut(&mut Batch) -> Poll<Result<(), StoreLost>>,
 ) -> Result<Driven, End> {
     let (mut batches, mut writes, mut read_len) = (0, 0, 0);
     loop {
-        match session.next() {
+        match session.next(counts) {
             Next::Read if read_len >= READ_LEN_PER_DRIVE => return Ok(Driven::Again),
             Next::Execute if batches == BATCHES_PER_DRIVE => return Ok(Driven::Again),
             Next::Write if writes == WRITES_PER_DRIVE => return Ok(Driven::Again),
-            Next::Read => read_len += session.read_from(socket)?,
+            Next::Read => read_len += session.read_from(socket, counts)?,
             Next::Execute => {
                 let Poll::Ready(executed) = execute(session.batch()) else {
                     return Ok(Driven::StoreNotReady);
@@ -80,9 +83,9 @@ fn drive_on(
                 batches += 1;
             }
             Next::Write => {
-                let written = session.write_to(socket);
+                let written = session.write_to(socket, counts);
                 if written.as_ref().is_err_and(End::is_not_ready) {
-                    session.write_blocked(socket.unconfirmed_len());
+                    session.write_blocked(socket.unconfirmed_len())?;
                 }
                 written?;
                 writes += 1;
@@ -98,6 +101,7 @@ mod tests {
     use super::*;
     use crate::protocol::frame::framed;
     use crate::server::config::Config;
+    use crate::server::counts::Counts;
     use crate::store::shards::Shards;
 
     /// A peer that is always ready: it sends one frame again and again, and
@@ -121,7 +125,9 @@ mod tests {
         fn drive(&mut self) -> Driven {
             let shards = Shards::default();
             let mut session = Session::new(&Config::default());
-            let driven = drive(&mut session, self, &mut Scratch::default(), |batch| {
+            let mut counts = Counts::new(true).of_thread();
+            let mut scratch = Scratch::default();
+            let driven = drive(&mut session, self, &mut scratch, &mut counts, |batch| {
                 shards.execute(batch);
                 drop(batch.take_garbage());
                 Poll::Ready(Ok(()))
@@ -216,7 +222,9 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn a_peer_that_keepalive_found_dead_is_not_waited_for() {
         let mut session = Session::new(&Config::default());
-        let driven = drive(&mut session, &mut Dead, &mut Scratch::default(), |_| {
+        let mut counts = Counts::new(true).of_thread();
+        let mut scratch = Scratch::default();
+        let driven = drive(&mut session, &mut Dead, &mut scratch, &mut counts, |_| {
             Poll::Pending
         });
         assert!(matches!(driven, Err(End::Io(_))), "{driven:?}");

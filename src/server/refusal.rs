@@ -4,12 +4,14 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, ErrorKind, Read};
 use std::net::{Shutdown as Side, TcpStream};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 #[cfg(any(feature = "tokio", feature = "epoll"))]
 use super::config::Config;
+use super::counts::Counts;
 use super::log::Log;
 use crate::protocol::{Encoder, Reply};
 
@@ -31,18 +33,18 @@ pub(super) enum Reason {
     Stopping,
 }
 
-#[cfg(any(feature = "tokio", feature = "epoll"))]
 impl Reason {
-    pub(super) fn too_many(config: &Config) -> Self {
-        Self::TooMany {
-            connections_max: config.connections_max,
-        }
-    }
-}
+    /// What [`name`](Self::name) may be.
+    pub(super) const NAMES: [&str; 5] = [
+        "all_busy",
+        "queue_full",
+        "too_many",
+        "no_descriptors",
+        "stopping",
+    ];
 
-impl Reason {
-    /// As a JSON line of the log has it.
-    pub(super) fn name(self) -> &'static str {
+    /// Its name in metrics and in JSON lines of the log.
+    pub(super) fn name(&self) -> &'static str {
         match self {
             Self::AllBusy { .. } => "all_busy",
             Self::QueueFull { .. } => "queue_full",
@@ -50,6 +52,13 @@ impl Reason {
             Self::TooMany { .. } => "too_many",
             Self::NoDescriptors => "no_descriptors",
             Self::Stopping => "stopping",
+        }
+    }
+
+    #[cfg(any(feature = "tokio", feature = "epoll"))]
+    pub(super) fn too_many(config: &Config) -> Self {
+        Self::TooMany {
+            connections_max: config.connections_max,
         }
     }
 }
@@ -104,10 +113,11 @@ pub(super) struct Refuser {
     log: Log,
     refused: Option<SyncSender<TcpStream>>,
     thread: Option<JoinHandle<()>>,
+    counts: Arc<Counts>,
 }
 
 impl Refuser {
-    pub(super) fn start(log: &Log) -> io::Result<Self> {
+    pub(super) fn start(log: &Log, counts: &Arc<Counts>) -> io::Result<Self> {
         let (refused, queue) = sync_channel(LINGERING_MAX);
         let thread = thread::Builder::new()
             .name("refuser".to_owned())
@@ -116,13 +126,14 @@ impl Refuser {
             log: log.clone(),
             refused: Some(refused),
             thread: Some(thread),
+            counts: Arc::clone(counts),
         })
     }
 
     /// Answers 503 and closes the connection when its peer is done, or after
     /// a second. Never blocks.
     pub(super) fn refuse(&self, stream: TcpStream, reason: Reason) {
-        refuse(&stream, reason, &self.log);
+        refuse(&stream, reason, &self.counts, &self.log);
         // With too many to wait for, this one is closed at once.
         let _ = self.refused.as_ref().map(|queue| queue.try_send(stream));
     }
@@ -172,7 +183,8 @@ fn linger_all(queue: &Receiver<TcpStream>) {
 
 /// Answers 503 and ends the replies. Never blocks: a new socket has room for
 /// one short frame.
-pub(super) fn refuse(stream: &TcpStream, reason: Reason, log: &Log) {
+pub(super) fn refuse(stream: &TcpStream, reason: Reason, counts: &Counts, log: &Log) {
+    counts.refuse(&reason);
     log.note_refusal(reason);
     let mut encoder = Encoder::default();
     encoder.push(&Reply::Unavailable(reason.to_string()));

@@ -34,6 +34,7 @@ use std::task::{Context, Poll, ready};
 pub use address::RemoteAddress;
 pub use config::{RemoteStoreConfig, ResetScope};
 
+use super::counts::Counts;
 use super::log::Log;
 use super::offload::{Offload, Offloaded};
 use crate::protocol::{Reply, Request};
@@ -80,9 +81,13 @@ impl Clone for RemoteStore {
 impl RemoteStore {
     /// Connects to the store. Fails with a sentence if it is not there, or is
     /// not what the address says.
-    pub(super) async fn connect(config: &RemoteStoreConfig, log: &Log) -> io::Result<Self> {
+    pub(super) async fn connect(
+        config: &RemoteStoreConfig,
+        log: &Log,
+        counts: &Arc<Counts>,
+    ) -> io::Result<Self> {
         Ok(Self::new(Arc::new(Shared {
-            cluster: Cluster::connect(config.clone(), log).await?,
+            cluster: Cluster::connect(config.clone(), log, counts).await?,
             offload: Offload::start()?,
         })))
     }

@@ -10,10 +10,12 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
 use super::config::Config;
+use super::counts::ThreadCounts;
 use super::end::End;
 use super::limits::{DRAIN_CONFIRM_MAX, DRAIN_EMPTY_READS, DRAIN_READ_MAX, PENDING_LEN_MAX};
 use super::linger::Linger;
 use super::pace::{FramePace, Pace};
+use crate::memory::ceiling;
 use crate::protocol::{Decoder, Encoder, FrameError, Reply};
 use crate::store::Batch;
 
@@ -34,6 +36,7 @@ pub(super) enum Next {
 
 /// Buffers that the connections of one thread share: each takes them to be
 /// driven, and releases those with nothing in them.
+#[cfg(any(feature = "tokio", feature = "epoll"))]
 #[derive(Debug, Default)]
 pub(super) struct Scratch {
     incoming: Vec<u8>,
@@ -68,6 +71,8 @@ pub(super) struct Session {
     batch: Option<Box<Batch>>,
     /// The store has the batch.
     executing: bool,
+    /// When there was a batch to execute, or the rest of one, if anybody may ask.
+    complete_at: Option<Instant>,
     frame: FramePace,
     /// Of replies that the socket had no room for.
     blocked: Option<Box<Blocked>>,
@@ -90,6 +95,7 @@ impl Session {
             encoder: Encoder::default(),
             batch: None,
             executing: false,
+            complete_at: None,
             frame: FramePace::new(config.frame_timeout),
             blocked: None,
             write_timeout: config.write_timeout,
@@ -115,17 +121,32 @@ impl Session {
 
     /// Gives the buffers with nothing in them to `scratch`, which keeps one of
     /// each kind.
+    #[cfg(any(feature = "tokio", feature = "epoll"))]
     pub(super) fn release(&mut self, scratch: &mut Scratch) {
         self.decoder.release(&mut scratch.incoming);
         self.encoder.release(&mut scratch.outgoing);
         if !self.executing && !self.has_slots() && self.batch.is_some() {
             scratch.batch = self.batch.take();
         }
+        if ceiling::is_frugal() {
+            self.shrink();
+        }
+    }
+
+    /// Gives up all room in which there is nothing.
+    pub(super) fn shrink(&mut self) {
+        self.decoder.shrink();
+        self.encoder.shrink();
+        match &mut self.batch {
+            Some(batch) if !self.executing && batch.is_empty() => self.batch = None,
+            Some(batch) => batch.shrink(),
+            None => {}
+        }
     }
 
     /// What it needs to go on. Parses what was read and encodes what was
     /// executed.
-    pub(super) fn next(&mut self) -> Next {
+    pub(super) fn next(&mut self, counts: &mut ThreadCounts) -> Next {
         if self.executing {
             return Next::Execute;
         }
@@ -146,14 +167,26 @@ impl Session {
                 self.frame.wait(self.decoder.buffered());
                 return self.read_on();
             }
+            self.complete_at = counts.now();
         }
         if let Some(batch) = &mut self.batch {
-            batch.encode(&mut self.encoder, PENDING_LEN_MAX);
+            // One at a time, when there is no memory to keep more.
+            let len_max = if ceiling::is_frugal() {
+                1
+            } else {
+                PENDING_LEN_MAX
+            };
+            batch.encode(&mut self.encoder, len_max);
+            // Before the peer can read a reply, and look whether it was counted.
+            if !batch.tally().is_empty() {
+                counts.answered(batch.tally(), self.complete_at.take());
+            }
         }
         if self.encoder.pending() > 0 {
             return Next::Write;
         }
         self.executing = true;
+        self.complete_at = self.complete_at.or_else(|| counts.now());
         Next::Execute
     }
 
@@ -161,6 +194,11 @@ impl Session {
     /// replies that it makes.
     pub(super) fn batch(&mut self) -> &mut Batch {
         self.batch.get_or_insert_default()
+    }
+
+    /// When there was something to execute, if anybody may ask.
+    pub(super) fn complete_at(&self) -> Option<Instant> {
+        self.complete_at
     }
 
     /// The store has executed the batch, or as much of it as has room.
@@ -172,7 +210,11 @@ impl Session {
     ///
     /// Fails as the reader does, also where it would wait, and with the
     /// connection's end when the peer has no more to say.
-    pub(super) fn read_from(&mut self, reader: &mut impl Read) -> Result<usize, End> {
+    pub(super) fn read_from(
+        &mut self,
+        reader: &mut impl Read,
+        counts: &mut ThreadCounts,
+    ) -> Result<usize, End> {
         let came = match &mut self.linger {
             Some(linger) => linger.drop_some(reader),
             None => self.decoder.read_from(reader),
@@ -181,6 +223,7 @@ impl Session {
             Ok(0) if self.linger.is_some() => Err(self.late_end()),
             Ok(0) => Err(End::PeerClosed),
             Ok(n) => {
+                counts.received(n);
                 self.has_heard = true;
                 self.active_at = self.idle_timeout.map(|_| Instant::now());
                 Ok(n)
@@ -192,13 +235,18 @@ impl Session {
 
     /// Hands what is pending to one write; whether it took all. Fails as the
     /// writer does, also where it would wait.
-    pub(super) fn write_to(&mut self, writer: &mut impl Write) -> Result<bool, End> {
+    pub(super) fn write_to(
+        &mut self,
+        writer: &mut impl Write,
+        counts: &mut ThreadCounts,
+    ) -> Result<bool, End> {
         let n = match self.encoder.write_to(writer) {
             Ok(0) => return Err(io::Error::from(ErrorKind::WriteZero).into()),
             Ok(n) => n,
             Err(error) if error.kind() == ErrorKind::Interrupted => 0,
             Err(error) => return Err(error.into()),
         };
+        counts.sent(n);
         if let Some(blocked) = &mut self.blocked {
             blocked.sent += n;
         }
@@ -212,8 +260,16 @@ impl Session {
     }
 
     /// The socket has no room, and its peer has not confirmed so many bytes
-    /// that it was sent.
-    pub(super) fn write_blocked(&mut self, unconfirmed: usize) {
+    /// that it was sent. Fails if there is no memory to keep the rest.
+    pub(super) fn write_blocked(&mut self, unconfirmed: usize) -> Result<(), End> {
+        if ceiling::is_spent() {
+            return Err(End::NoMemory);
+        }
+        self.note_blocked(unconfirmed);
+        Ok(())
+    }
+
+    fn note_blocked(&mut self, unconfirmed: usize) {
         let blocked = self.blocked.get_or_insert_with(|| {
             Box::new(Blocked {
                 pace: Pace::begin(self.write_timeout),
@@ -258,7 +314,7 @@ impl Session {
     /// with so many bytes unconfirmed.
     pub(super) fn late(&mut self, unconfirmed: usize) -> Option<End> {
         if self.blocked.is_some() {
-            self.write_blocked(unconfirmed);
+            self.note_blocked(unconfirmed);
         }
         let is_past = self.deadline().is_some_and(|at| at <= Instant::now());
         is_past.then(|| self.late_end())

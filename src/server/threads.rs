@@ -11,9 +11,11 @@ use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread;
+use std::time::Instant;
 
 use super::accept::accept;
 use super::config::Config;
+use super::counts::Counts;
 use super::limits::DRAIN_MAX;
 use super::log::ConnectionLog;
 use super::shutdown::Shutdown;
@@ -27,13 +29,19 @@ pub(super) fn serve(
     listener: TcpListener,
     config: &Config,
     shutdown: &Shutdown,
+    counts: &Arc<Counts>,
     ready: impl FnOnce(),
 ) -> io::Result<()> {
     let store = Arc::new(StoreThread::start(shutdown)?);
-    let admission = Admission::new(
-        config,
-        worker(Arc::clone(&store), config.clone(), shutdown.clone()),
-    )?;
+    let serve_one = worker(
+        Arc::clone(&store),
+        config.clone(),
+        shutdown.clone(),
+        Arc::clone(counts),
+    );
+    let admission = Admission::new(config, counts, serve_one)?;
+    counts.set_store_size(StoreThread::size(&store));
+    counts.set_workers(Admission::worker_counts(&admission));
     let queue_timeout = thread::Builder::new()
         .name("queue-timeout".to_owned())
         .spawn({
@@ -49,6 +57,7 @@ pub(super) fn serve(
         listener,
         config,
         shutdown,
+        counts,
         ready,
         |stream| admission.admit(stream),
         || admission.make_room(),
@@ -63,15 +72,20 @@ pub(super) fn serve(
     Ok(())
 }
 
-/// What each worker does with a connection.
+/// What each worker does with a connection, which has waited for it since then.
 fn worker(
     store: Arc<StoreThread>,
     config: Config,
     shutdown: Shutdown,
-) -> impl Fn(&Interruptible) + Send + Sync {
-    move |socket| {
+    counts: Arc<Counts>,
+) -> impl Fn(&Interruptible, Option<Instant>) + Send + Sync {
+    move |socket, waiting_since| {
         let log = ConnectionLog::begin(&config.log, socket.stream(), config.verbose);
-        let end = connection::serve(socket, store.handle(), &config, &shutdown);
+        let mut counts = counts.of_thread();
+        let open = counts.begin_connection();
+        counts.waited_for_worker(waiting_since);
+        let end = connection::serve(socket, store.handle(), &config, &shutdown, &mut counts);
+        open.end(&end);
         log.end(&end);
     }
 }

@@ -21,6 +21,7 @@ use ::tokio::time::{Sleep, sleep, sleep_until};
 use super::accept::accept;
 use super::config::{Config, StoreConfig};
 use super::connection_limit::{ConnectionLimit, Permit};
+use super::counts::{Counts, ThreadCounts};
 use super::end::End;
 use super::limits::{DRAIN_INTERVAL, DRAIN_MAX};
 use super::local_store::LocalStore;
@@ -39,19 +40,21 @@ pub(super) fn serve(
     listener: TcpListener,
     config: &Config,
     shutdown: &Shutdown,
+    counts: &Arc<Counts>,
     ready: impl FnOnce(),
 ) -> io::Result<()> {
     let runtime = start_runtime()?;
     match &config.store {
         StoreConfig::Memory => {
             let store = LocalStore::start(shutdown)?;
-            serve_on(runtime, &store, listener, config, shutdown, ready)?;
+            counts.set_store_size(store.size());
+            serve_on(runtime, &store, listener, config, shutdown, counts, ready)?;
             store.finish()
         }
         #[cfg(feature = "cluster")]
         StoreConfig::Remote(remote) => {
-            let store = runtime.block_on(RemoteStore::connect(remote, &config.log))?;
-            serve_on(runtime, &store, listener, config, shutdown, ready)
+            let store = runtime.block_on(RemoteStore::connect(remote, &config.log, counts))?;
+            serve_on(runtime, &store, listener, config, shutdown, counts, ready)
         }
     }
 }
@@ -74,9 +77,11 @@ pub(super) fn serve_from<E: Executor + Clone + Send + 'static>(
     listener: TcpListener,
     config: &Config,
     shutdown: &Shutdown,
+    counts: &Arc<Counts>,
     ready: impl FnOnce(),
 ) -> io::Result<()> {
-    serve_on(start_runtime()?, store, listener, config, shutdown, ready)
+    let runtime = start_runtime()?;
+    serve_on(runtime, store, listener, config, shutdown, counts, ready)
 }
 
 /// Serves on a runtime, which ends with it.
@@ -86,10 +91,11 @@ fn serve_on<E: Executor + Clone + Send + 'static>(
     listener: TcpListener,
     config: &Config,
     shutdown: &Shutdown,
+    counts: &Arc<Counts>,
     ready: impl FnOnce(),
 ) -> io::Result<()> {
     let limit = ConnectionLimit::new(config);
-    let refuser = Refuser::start(&config.log)?;
+    let refuser = Refuser::start(&config.log, counts)?;
     let long_drives = Arc::new(Semaphore::new(runtime.metrics().num_workers()));
     let (stop, stopped) = watch::channel(());
     shutdown.on_trigger(move || {
@@ -107,15 +113,19 @@ fn serve_on<E: Executor + Clone + Send + 'static>(
             store: store.clone(),
             shutdown: shutdown.clone(),
             long_drives: LongDrives::new(&long_drives),
+            took_long: false,
+            counts: Arc::clone(counts),
             permit,
         };
+        let open = counts.begin_connection();
         let stopped = stopped.clone();
         runtime.spawn(async move {
             let end = connection.serve(stream, stopped).await;
+            open.end(&end);
             log.end(&end);
         });
     };
-    let accepted = accept(listener, config, shutdown, ready, admit, || {
+    let accepted = accept(listener, config, shutdown, counts, ready, admit, || {
         limit.make_room(Waker::wake)
     });
     while limit.open() > 0 && shutdown.elapsed() < DRAIN_MAX {
@@ -132,6 +142,9 @@ struct Connection<E> {
     store: E,
     shutdown: Shutdown,
     long_drives: LongDrives,
+    /// Its last drive took [`DRIVE_TIME_LONG`].
+    took_long: bool,
+    counts: Arc<Counts>,
     permit: Permit<Waker>,
 }
 
@@ -167,19 +180,15 @@ impl<E: Executor> Connection<E> {
     ) -> Option<End> {
         let mut stopped = pin!(stopped.changed());
         let mut timer = Timer::default();
-        let mut took_long = false;
         poll_fn(|cx| {
             if stopped.as_mut().poll(cx).is_ready() || self.permit.silence().is_evicted() {
                 return Poll::Ready(None);
             }
-            let _permit = match took_long {
+            let _permit = match self.took_long {
                 true => Some(ready!(self.long_drives.poll_acquire(cx))),
                 false => None,
             };
-            let begun = Instant::now();
-            let driven = self.drive(stream, cx);
-            took_long = begun.elapsed() > DRIVE_TIME_LONG;
-            match driven {
+            match self.drive(stream, cx) {
                 Ok(Driven::SocketNotReady | Driven::StoreNotReady) => {}
                 Ok(Driven::Again) => {
                     cx.waker().wake_by_ref();
@@ -202,12 +211,17 @@ impl<E: Executor> Connection<E> {
     fn drive(&mut self, stream: &mut TcpStream, cx: &mut Context<'_>) -> Result<Driven, End> {
         let mut socket = PollSocket::new(stream, cx.waker());
         let mut cx = Context::from_waker(cx.waker());
-        let driven = with_scratch(|scratch| {
-            drive(&mut self.session, &mut socket, scratch, |batch| {
+        let begun = Instant::now();
+        let (driven, ended) = with_local(&self.counts, |Local { scratch, counts }| {
+            let driven = drive(&mut self.session, &mut socket, scratch, counts, |batch| {
                 self.store.poll_execute(batch, &mut cx)
-            })
+            });
+            let ended = Instant::now();
+            counts.drove(ended - begun);
+            (driven, ended)
         });
-        self.permit.silence().note(&mut self.session, Instant::now);
+        self.took_long = ended - begun > DRIVE_TIME_LONG;
+        self.permit.silence().note(&mut self.session, || ended);
         driven
     }
 
@@ -304,12 +318,24 @@ impl LongDrives {
     }
 }
 
-/// Runs `use_it` with the buffers of the runtime's thread that this runs on.
-fn with_scratch<T>(use_it: impl FnOnce(&mut Scratch) -> T) -> T {
+/// What a thread of the runtime has for all connections.
+struct Local {
+    scratch: Scratch,
+    counts: ThreadCounts,
+}
+
+/// Runs `use_it` with what the runtime's thread has that this runs on. A runtime
+/// is one server's, and so are its threads.
+fn with_local<T>(counts: &Arc<Counts>, use_it: impl FnOnce(&mut Local) -> T) -> T {
     thread_local! {
-        static SCRATCH: RefCell<Scratch> = RefCell::default();
+        static LOCAL: RefCell<Option<Local>> = const { RefCell::new(None) };
     }
-    SCRATCH.with_borrow_mut(use_it)
+    LOCAL.with_borrow_mut(|local| {
+        use_it(local.get_or_insert_with(|| Local {
+            scratch: Scratch::default(),
+            counts: counts.of_thread(),
+        }))
+    })
 }
 
 /// Sleeps until a deadline that moves; takes no memory while there is none.

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use super::{Config, Model, Shutdown, epoll, tokio};
+use super::{Config, Counts, Model, Shutdown, epoll, tokio};
 use crate::protocol::Reply;
 use crate::protocol::frame::{framed, read_frame};
 use crate::store::shards::Shards;
@@ -147,9 +147,10 @@ impl Server {
         let address = listener.local_addr().expect("it is bound");
         let shutdown = Shutdown::new();
         let (store, asked) = (store.clone(), shutdown.clone());
+        let counts = Counts::new(true);
         let thread = thread::spawn(move || match model {
-            Model::Tokio => tokio::serve_from(&store, listener, &config, &asked, || ()),
-            _ => epoll::serve_from(&store, listener, &config, &asked, || ()),
+            Model::Tokio => tokio::serve_from(&store, listener, &config, &asked, &counts, || ()),
+            _ => epoll::serve_from(&store, listener, &config, &asked, &counts, || ()),
         });
         Self {
             address,

@@ -4,7 +4,8 @@
 use std::ops::Range;
 
 use super::garbage::Garbage;
-use crate::memory::reserve;
+use super::tally::{Row, Tally};
+use crate::memory::{ceiling, reserve};
 use crate::protocol::{BadRequest, Encoder, Frame, KeyRef, LongFrame, Reply, Request};
 
 /// The most requests of one connection that are executed together. It bounds
@@ -47,6 +48,7 @@ pub struct Batch {
     bad_requests: usize,
     /// Bytes of values in the replies that are not encoded.
     replies_len: usize,
+    tally: Tally,
     garbage: Garbage,
 }
 
@@ -104,11 +106,12 @@ impl Batch {
 
     /// Adds a frame: a request, or the reply to what is none. A long frame
     /// fills the batch.
+    #[inline]
     pub fn push_frame(&mut self, frame: Frame<'_>) {
         match frame {
             Frame::Short(payload) => self.push_payload(payload),
             Frame::Long(frame) => self.slots.push(Slot::Long(frame)),
-            Frame::Dropped => self.push_refusal((&BadRequest::NoMemory).into()),
+            Frame::Dropped(reason) => self.push_refusal((&*reason).into()),
         }
     }
 
@@ -120,7 +123,10 @@ impl Batch {
             // A key with escapes is made in two places, each of which would end
             // the process where there is no memory.
             let room = || Vec::<u8>::new().try_reserve_exact(2 * payload.len());
-            if reserve::is_held() && room().is_ok() {
+            if !ceiling::has_room(payload.len()) {
+                ceiling::note_refused_entry();
+                self.push_refusal((&BadRequest::Full).into());
+            } else if reserve::is_held() && room().is_ok() {
                 self.push_payload(payload);
             } else {
                 self.push_refusal((&BadRequest::NoMemory).into());
@@ -141,6 +147,7 @@ impl Batch {
     pub fn push_refusal(&mut self, reply: Reply) {
         debug_assert_eq!(value_len(&reply), 0, "values are counted when answered");
         self.bad_requests += 1;
+        self.tally.add(Row::INVALID, &reply);
         let is_next = !self.has_requests();
         self.slots.push(Slot::Answered(reply));
         if is_next {
@@ -203,8 +210,10 @@ impl Batch {
             *slot = match std::mem::replace(slot, Slot::Taken) {
                 Slot::Asked(hash, request) => {
                     let request = borrow(hash, request, &self.keys);
+                    let row = Row::of(&request);
                     let reply = store.apply(hash, request, &mut self.garbage);
                     self.replies_len += value_len(&reply);
+                    self.tally.add(row, &reply);
                     Slot::Answered(reply)
                 }
                 answered => answered,
@@ -232,6 +241,11 @@ impl Batch {
         }
     }
 
+    /// What was answered and that nobody has counted yet.
+    pub(crate) fn tally(&mut self) -> &mut Tally {
+        &mut self.tally
+    }
+
     /// Whether there is something for [`take_garbage`](Self::take_garbage).
     pub fn has_garbage(&self) -> bool {
         !self.garbage.is_empty()
@@ -241,6 +255,12 @@ impl Batch {
     /// batch takes it, for the next connection gets the batch.
     pub fn take_garbage(&mut self) -> Garbage {
         std::mem::take(&mut self.garbage)
+    }
+
+    /// Gives up the room that it does not need.
+    pub(crate) fn shrink(&mut self) {
+        self.slots.shrink_to_fit();
+        self.keys.shrink_to_fit();
     }
 
     fn clear(&mut self) {

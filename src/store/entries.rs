@@ -2,7 +2,7 @@
 
 use super::batch::{Apply, Batch};
 use super::garbage::Garbage;
-use super::table::{TABLES, Table, table_of, tag_of};
+use super::table::{StoreSize, TABLES, Table, table_of, tag_of};
 use crate::protocol::{KeyRef, Reply, Request};
 
 /// Owns the entries. Knows no socket, no thread and no lock.
@@ -19,6 +19,13 @@ impl Store {
     /// Executes the batch's requests.
     pub fn execute(&mut self, batch: &mut Batch) {
         batch.answer(self);
+    }
+
+    /// How much there is.
+    pub(crate) fn size(&self) -> StoreSize {
+        let mut size = StoreSize::default();
+        self.0.iter().for_each(|table| size.add(table));
+        size
     }
 
     /// Executes one request (S1). What it removes goes into `garbage`.

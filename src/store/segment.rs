@@ -54,6 +54,11 @@ impl Location {
 }
 
 impl Segment {
+    /// The bytes of memory that it takes, without the entries.
+    pub(super) fn len_of_slots(&self) -> usize {
+        size_of_val(&*self.slots)
+    }
+
     /// Where its slots are now.
     pub(super) fn location(&self) -> Location {
         Location {

@@ -8,6 +8,8 @@ use super::batch::{Apply, Batch};
 use super::executor::broken_error;
 use super::garbage::Garbage;
 use super::segment::Location;
+#[cfg(any(feature = "tokio", feature = "epoll"))]
+use super::table::StoreSize;
 use super::table::{SEGMENTS, TABLES, Table, segment_of, table_of, tag_of};
 use crate::protocol::{KeyRef, Reply, Request};
 
@@ -60,6 +62,16 @@ impl Shards {
             return Err(broken_error());
         }
         Ok(())
+    }
+
+    /// How much there is, table by table; `None` if the store is broken.
+    #[cfg(any(feature = "tokio", feature = "epoll"))]
+    pub(crate) fn size(&self) -> Option<StoreSize> {
+        let mut size = StoreSize::default();
+        for shard in &self.0 {
+            size.add(&*shard.table.lock().ok()?);
+        }
+        Some(size)
     }
 
     /// Whether a panic has left a store in an unknown state.

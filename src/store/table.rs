@@ -7,6 +7,7 @@
 use super::garbage::Garbage;
 use super::segment::{Location, Segment};
 use super::slot::{Slot, TAG_BITS};
+use crate::memory::ceiling;
 use crate::protocol::{BadRequest, Entry, KeyRef, Reply, Request};
 
 /// How many tables the stores divide the keys between, and how many segments
@@ -39,6 +40,24 @@ pub(super) struct Table {
     len: usize,
     /// What the entries take, without the segments.
     entries_len: usize,
+}
+
+/// How much a store has.
+#[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "nobody asks"))]
+pub(crate) struct StoreSize {
+    pub(crate) entries: usize,
+    /// What the entries take, with the tables that they are in.
+    pub(crate) bytes: usize,
+}
+
+impl StoreSize {
+    /// Adds what a table has.
+    pub(super) fn add(&mut self, table: &Table) {
+        let slots = table.segments.iter().map(Segment::len_of_slots);
+        self.entries += table.len;
+        self.bytes += table.entries_len + slots.sum::<usize>();
+    }
 }
 
 impl Table {
@@ -80,6 +99,9 @@ impl Table {
     }
 
     fn set(&mut self, hash: u64, entry: Entry, garbage: &mut Garbage) -> Reply {
+        if ceiling::is_full() && !self.would_shrink(hash, &entry) {
+            return refuse(entry, garbage);
+        }
         if self.segments.is_empty() {
             self.segments = (0..SEGMENTS).map(|_| Segment::default()).collect();
         }
@@ -94,6 +116,13 @@ impl Table {
         }
         self.entries_len += len;
         Reply::Done
+    }
+
+    /// Whether the entry would take the place of one that is as long or longer.
+    fn would_shrink(&self, hash: u64, entry: &Entry) -> bool {
+        let segment = self.segments.get(segment_of(hash));
+        let present = segment.and_then(|segment| segment.get(tag_of(hash), entry.key()));
+        present.is_some_and(|present| entry.len() <= present.len())
     }
 
     fn get(&self, hash: u64, key: KeyRef<'_>) -> Option<Entry> {
@@ -120,4 +149,14 @@ impl Table {
         garbage.push_table(segments, len, entries_len + slots_len);
         Reply::Done
     }
+}
+
+/// Refuses an entry because the store is full. It is garbage then, which no memory
+/// is given back for.
+#[cold]
+fn refuse(entry: Entry, garbage: &mut Garbage) -> Reply {
+    ceiling::note_refused_entry();
+    let len = entry.len();
+    garbage.push_displaced(entry, len);
+    (&BadRequest::Full).into()
 }

@@ -363,9 +363,9 @@ fn an_address_that_cannot_be_bound_exits_with_1_and_says_which_and_why() {
 
 #[test]
 fn the_ready_line_is_what_scripts_wait_for() {
-    let server = Process::serve(&["--workers", "3"]);
+    let server = Process::serve(&["--workers", "3", "--memory-max", "64M"]);
     let port = server.address().port();
-    let expected = format!("listening on 127.0.0.1:{port} (threads, 3 workers)");
+    let expected = format!("listening on 127.0.0.1:{port} (threads, 3 workers, 64 MiB of memory)");
     assert_eq!(server.ready_line, expected);
 }
 

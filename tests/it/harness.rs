@@ -376,6 +376,23 @@ impl Process {
         said()
     }
 
+    /// The next line that it prints on standard output.
+    #[cfg(feature = "metrics")]
+    pub fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("a line");
+        line.trim_end().to_owned()
+    }
+
+    /// Where its second line says that its metrics are.
+    #[cfg(feature = "metrics")]
+    pub fn metrics_url(&mut self) -> String {
+        let line = self.line();
+        line.strip_prefix("metrics on ")
+            .expect("the second line")
+            .to_owned()
+    }
+
     /// Where the ready line says that it listens.
     pub fn address(&self) -> SocketAddr {
         let address = self.ready_line.split(' ').nth(2).expect("an address");

@@ -9,6 +9,7 @@ mod harness;
 mod adversaries;
 #[cfg(feature = "bench")]
 mod bench;
+mod ceiling;
 mod client;
 mod cluster;
 mod commands;
@@ -27,6 +28,10 @@ mod faults;
 mod frames;
 mod limits;
 mod log;
+#[cfg(feature = "metrics")]
+mod metrics;
+#[cfg(feature = "metrics")]
+mod page;
 mod parsers;
 mod project;
 mod properties;
@@ -36,3 +41,5 @@ mod replies;
 mod requests;
 mod service;
 mod shutdown;
+#[cfg(feature = "metrics")]
+mod stat;

@@ -137,7 +137,7 @@ proptest! {
                 match decoder.next_frame() {
                     Ok(Some(Frame::Short(payload))) => incremental.push(payload.to_vec()),
                     Ok(Some(Frame::Long(frame))) => incremental.push(frame.payload().to_vec()),
-                    Ok(Some(Frame::Dropped)) => panic!("there is memory"),
+                    Ok(Some(Frame::Dropped(_))) => panic!("there is memory"),
                     Ok(None) => break,
                     Err(_) => break 'stream "broken",
                 }
@@ -174,7 +174,7 @@ proptest! {
             match decoder.next_frame() {
                 Ok(Some(Frame::Short(payload))) => found.push(payload.to_vec()),
                 Ok(Some(Frame::Long(frame))) => found.push(frame.payload().to_vec()),
-                Ok(Some(Frame::Dropped)) | Err(_) => panic!("there is memory, and no other end"),
+                Ok(Some(Frame::Dropped(_))) | Err(_) => panic!("there is memory, and no other end"),
                 Ok(None) => {
                     if released.next() == Some(&true) {
                         decoder.release(&mut shared);

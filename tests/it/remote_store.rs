@@ -12,7 +12,7 @@ mod pressure;
 mod real_outages;
 mod redirections;
 mod replicas;
-mod scripted;
+pub(crate) mod scripted;
 mod start;
 mod stops;
 mod values;

@@ -16,6 +16,7 @@ use super::edge_socket::EdgeSocket;
 use super::incoming::{Incoming, Owner};
 use crate::server::config::Config;
 use crate::server::connection_limit::Permit;
+use crate::server::counts::{OpenConnection, ThreadCounts};
 use crate::server::end::End;
 use crate::server::limits::DRAIN_INTERVAL;
 use crate::server::log::ConnectionLog;
@@ -28,15 +29,20 @@ use crate::store::Executor;
 /// The token of the loop's waker.
 pub(super) const WAKER: Token = Token(usize::MAX);
 
+/// What a loop waits for.
+pub(super) struct Inbox {
+    pub(super) poll: Poll,
+    pub(super) queue: Receiver<Incoming>,
+    /// Ends the wait, for a store that has kept somebody waiting.
+    pub(super) waker: Waker,
+}
+
 /// What one loop's thread owns.
 pub(super) struct Runner<E> {
     /// Which of the loops it is.
     number: usize,
-    poll: Poll,
-    queue: Receiver<Incoming>,
+    inbox: Inbox,
     store: E,
-    /// What a store wakes that has kept somebody waiting.
-    store_waker: Waker,
     config: Config,
     shutdown: Shutdown,
     /// A connection's index is its token.
@@ -48,7 +54,8 @@ pub(super) struct Runner<E> {
     /// Connections whose drive ended with more to do, or that took long when
     /// they were last driven.
     unfinished: VecDeque<usize>,
-    /// When the last drive ended, or the last wait.
+    /// When the last drive ended, or the last wait, or late connections were last
+    /// looked for.
     now: Instant,
     /// Connections whose batches the store has.
     waiting: Vec<usize>,
@@ -57,6 +64,7 @@ pub(super) struct Runner<E> {
     /// When draining connections are driven again.
     next_drain: Instant,
     scratch: Scratch,
+    counts: ThreadCounts,
 }
 
 struct Connection<E> {
@@ -71,6 +79,7 @@ struct Connection<E> {
     /// Its entry in the loop's `deadlines`.
     deadline: Option<Instant>,
     log: ConnectionLog,
+    open: OpenConnection,
     permit: Permit<Owner>,
 }
 
@@ -81,23 +90,19 @@ enum Listed {
 }
 
 impl<E: Executor + Clone> Runner<E> {
-    /// A loop without connections; they come through `queue`. `waker` ends its
-    /// wait.
+    /// A loop without connections; they come through the inbox.
     pub(super) fn new(
         number: usize,
-        poll: Poll,
-        queue: Receiver<Incoming>,
-        waker: Waker,
+        inbox: Inbox,
         store: E,
         config: &Config,
         shutdown: &Shutdown,
+        counts: ThreadCounts,
     ) -> Self {
         Self {
             number,
-            poll,
-            queue,
+            inbox,
             store,
-            store_waker: waker,
             config: config.clone(),
             shutdown: shutdown.clone(),
             connections: Vec::new(),
@@ -109,6 +114,7 @@ impl<E: Executor + Clone> Runner<E> {
             evicted: Vec::new(),
             next_drain: Instant::now(),
             scratch: Scratch::default(),
+            counts,
         }
     }
 
@@ -116,7 +122,7 @@ impl<E: Executor + Clone> Runner<E> {
     pub(super) fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(1024);
         loop {
-            match self.poll.poll(&mut events, self.timeout()) {
+            match self.inbox.poll.poll(&mut events, self.timeout()) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
@@ -139,6 +145,7 @@ impl<E: Executor + Clone> Runner<E> {
                 self.drain_evicted();
                 self.end_late();
             }
+            self.counts.drove(self.now - begun);
         }
     }
 
@@ -160,7 +167,7 @@ impl<E: Executor + Clone> Runner<E> {
     /// more.
     fn take_incoming(&mut self) -> bool {
         loop {
-            match self.queue.try_recv() {
+            match self.inbox.queue.try_recv() {
                 Ok(Incoming::Eviction(index)) => self.evicted.push((index, self.now)),
                 Ok(Incoming::Connection(stream, permit)) => {
                     // A socket that can't be set up is closed, and its permit
@@ -180,6 +187,7 @@ impl<E: Executor + Clone> Runner<E> {
         let index = self.vacant.pop().unwrap_or(self.connections.len());
         let interest = Interest::READABLE | Interest::WRITABLE;
         let registered = self
+            .inbox
             .poll
             .registry()
             .register(&mut stream, Token(index), interest);
@@ -202,6 +210,7 @@ impl<E: Executor + Clone> Runner<E> {
             took_long: false,
             deadline: None,
             log,
+            open: self.counts.begin_connection(),
             permit,
         });
         self.note_silence(index);
@@ -276,11 +285,11 @@ impl<E: Executor + Clone> Runner<E> {
             store,
             ..
         } = connection;
-        let scratch = &mut self.scratch;
-        let mut cx = Context::from_waker(&self.store_waker);
+        let (scratch, counts) = (&mut self.scratch, &mut self.counts);
+        let mut cx = Context::from_waker(&self.inbox.waker);
         // A panic closes this one connection.
         let driven = catch_unwind(AssertUnwindSafe(|| {
-            drive(session, socket, scratch, |batch| {
+            drive(session, socket, scratch, counts, |batch| {
                 store.poll_execute(batch, &mut cx)
             })
         }));
@@ -324,9 +333,9 @@ impl<E: Executor + Clone> Runner<E> {
 
     /// Closes the connections whose deadlines are past.
     fn end_late(&mut self) {
-        let now = Instant::now();
+        self.now = Instant::now();
         while let Some((entered, index)) = self.deadlines.first().copied() {
-            if entered > now {
+            if entered > self.now {
                 return;
             }
             self.deadlines.pop_first();
@@ -410,6 +419,7 @@ impl<E: Executor + Clone> Runner<E> {
             if let Some(entered) = connection.deadline {
                 self.deadlines.remove(&(entered, index));
             }
+            connection.open.end(end);
             connection.log.end(end);
             // It fails when the peer has gone.
             let _ = connection.socket.end_output();

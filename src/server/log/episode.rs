@@ -51,12 +51,12 @@ impl Counter {
         }
     }
 
-    /// Counts one more; whether it is the first.
-    pub(super) fn note(&self, now: Instant) -> bool {
+    /// Counts so many more; whether they are the first.
+    pub(super) fn note(&self, now: Instant, count: u64) -> bool {
         let now = self.millis(now);
         // Before it is counted, so that no end is found by an old time.
         self.last_at.fetch_max(now, Ordering::SeqCst);
-        let is_first = self.count.fetch_add(1, Ordering::SeqCst) == 0;
+        let is_first = self.count.fetch_add(count, Ordering::SeqCst) == 0;
         if is_first {
             self.begun_at.store(now, Ordering::SeqCst);
         }
@@ -97,10 +97,10 @@ mod tests {
         let counter = Counter::new();
         let begun = Instant::now();
         assert!(!counter.is_open());
-        assert!(counter.note(begun));
+        assert!(counter.note(begun, 1));
         for second in 1..=25 {
             let now = begun + Duration::from_secs(second);
-            assert!(!counter.note(now), "the first was before");
+            assert!(!counter.note(now, 1), "the first was before");
             assert_eq!(counter.end(now, false), None);
         }
         let last = begun + Duration::from_secs(25);
@@ -108,7 +108,7 @@ mod tests {
         let (count, lasted) = counter.end(last + QUIET, false).expect("it is over");
         assert_eq!((count, lasted.as_secs()), (26, 25));
         assert!(!counter.is_open());
-        assert!(counter.note(last + 2 * QUIET), "another begins");
+        assert!(counter.note(last + 2 * QUIET, 1), "another begins");
         assert!(counter.end(last + 2 * QUIET, true).is_some());
     }
 }

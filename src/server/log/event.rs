@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use super::super::end::End;
 use super::super::refusal::Reason;
 use super::super::shutdown::StopCause;
+use crate::memory::Size;
 
 /// How much an event matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,10 +184,18 @@ impl Event {
             .unlimited()
     }
 
-    /// The first SET or frame in a while for which there is no memory.
-    pub(super) fn full(reason: impl fmt::Display) -> Self {
-        let message = format_args!("refusing requests that need memory with 503: {reason}");
-        Self::new(Level::Warn, "full", message).unlimited()
+    /// The first SET or long frame in a while that the ceiling leaves no room for.
+    pub(in crate::server) fn full(used: usize, max: usize) -> Self {
+        let message = format_args!(
+            "full: {} of {} are in use, and what would make it more gets 503; remove entries, or \
+             start with more --memory-max",
+            Size(used),
+            Size(max)
+        );
+        Self::new(Level::Warn, "full", message)
+            .with("used_bytes", used)
+            .with("max_bytes", max)
+            .unlimited()
     }
 
     /// Nothing has been refused for lack of memory for a while.

@@ -11,6 +11,7 @@ use redis::RedisError;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
+use super::super::counts::Counts;
 use super::address::{Kind, NodeAddress};
 use super::command::{Command, Outcome};
 use super::config::RemoteStoreConfig;
@@ -32,6 +33,7 @@ const REDIRECTION_PAUSE: Duration = Duration::from_millis(1);
 pub(super) struct Cluster {
     pub(super) config: RemoteStoreConfig,
     log: Log,
+    counts: Arc<Counts>,
     /// Which of its nodes is asked who has what: another one for each server.
     pub(super) first_asked: usize,
     view: RwLock<Arc<View>>,
@@ -59,11 +61,13 @@ impl Cluster {
     pub(super) fn new(
         config: RemoteStoreConfig,
         log: &Log,
+        counts: &Arc<Counts>,
         topology: Topology,
     ) -> Result<Self, RedisError> {
         let cluster = Self {
             config,
             log: log.clone(),
+            counts: Arc::clone(counts),
             // Cut off or not, it is random.
             first_asked: RandomState::new().hash_one(()) as usize,
             view: RwLock::new(Arc::new(View {
@@ -177,7 +181,8 @@ impl Cluster {
         match self.nodes().entry(address.clone()) {
             Entry::Occupied(node) => Ok(Arc::clone(node.get())),
             Entry::Vacant(vacant) => {
-                let node = Node::open(address.clone(), &self.config, &self.log, &self.changed)?;
+                let (log, counts) = (&self.log, &self.counts);
+                let node = Node::open(address.clone(), &self.config, log, &self.changed, counts)?;
                 Ok(Arc::clone(vacant.insert(node)))
             }
         }

@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use redis::{AsyncConnectionConfig, Client, Cmd, RedisError, Value};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::super::counts::Counts;
 use super::address::{Kind, NodeAddress};
 use super::cluster::Cluster;
 use super::config::RemoteStoreConfig;
@@ -55,9 +56,13 @@ fn keep_fresh(cluster: &Arc<Cluster>) {
 impl Cluster {
     /// Finds the nodes and connects to them. Fails if there is no store at any
     /// of the addresses, or not of the kind that the configuration says.
-    pub(super) async fn connect(config: RemoteStoreConfig, log: &Log) -> io::Result<Arc<Self>> {
+    pub(super) async fn connect(
+        config: RemoteStoreConfig,
+        log: &Log,
+        counts: &Arc<Counts>,
+    ) -> io::Result<Arc<Self>> {
         let topology = first_topology(&config).await.map_err(io::Error::other)?;
-        let cluster = Self::new(config, log, topology).map_err(io::Error::other)?;
+        let cluster = Self::new(config, log, counts, topology).map_err(io::Error::other)?;
         let cluster = Arc::new(cluster);
         join_all(cluster.view().nodes.iter().map(|node| node.tried())).await;
         if cluster.config.address.kind() == Kind::Cluster {

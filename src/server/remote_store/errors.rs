@@ -22,6 +22,16 @@ pub(super) enum SendError {
 }
 
 impl SendError {
+    /// Its name in metrics.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Busy => "busy",
+            Self::NoMemory => "no_memory",
+            Self::Unknown => "unknown",
+        }
+    }
+
     /// The reply to a request that was not executed, or `None` if it may have
     /// been.
     pub(super) fn reply(self) -> Option<Reply> {

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
+use super::super::counts::Counts;
 use super::errors::{SendError, told};
 use super::reach::Reach;
 
@@ -29,6 +30,7 @@ pub(super) struct Link {
     state: watch::Receiver<State>,
     timeout: Duration,
     reach: Arc<Reach>,
+    counts: Arc<Counts>,
     task: JoinHandle<()>,
 }
 
@@ -56,6 +58,7 @@ pub(super) struct Keeper {
     pub(super) reach: Arc<Reach>,
     /// Told when the link goes up or down.
     pub(super) changed: Arc<Notify>,
+    pub(super) counts: Arc<Counts>,
 }
 
 impl Link {
@@ -64,11 +67,13 @@ impl Link {
         let (sender, state) = watch::channel(State::Connecting);
         let timeout = keeper.timeout;
         let reach = Arc::clone(&keeper.reach);
+        let counts = Arc::clone(&keeper.counts);
         let task = tokio::spawn(keeper.keep_open(sender));
         Self {
             state,
             timeout,
             reach,
+            counts,
             task,
         }
     }
@@ -87,8 +92,10 @@ impl Link {
         if !longer.is_zero() {
             connection.set_response_timeout(self.timeout + longer);
         }
+        let sent_at = self.counts.now();
         let answered = connection.send_packed_commands(commands, 0, commands.len());
         let answered = answered.await;
+        self.counts.returned_from_node(sent_at);
         answered.map_err(|_| {
             // It has failed, or does not answer: whatever else it carries is
             // no better off.

@@ -7,6 +7,7 @@ use redis::{Arg, Cmd, Pipeline, RedisResult, Value};
 use tokio::sync::{Notify, Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
+use super::super::counts::Counts;
 use super::address::NodeAddress;
 use super::command::{Command, Outcome, SHORT_VALUE_LEN};
 use super::config::RemoteStoreConfig;
@@ -48,6 +49,7 @@ pub(super) struct Node {
     reach: Arc<Reach>,
     /// Told when the owners of slots may have changed.
     changed: Arc<Notify>,
+    counts: Arc<Counts>,
 }
 
 /// The connections to a node. What goes over one of them is answered in order,
@@ -76,6 +78,7 @@ impl Node {
         config: &RemoteStoreConfig,
         log: &Log,
         changed: &Arc<Notify>,
+        counts: &Arc<Counts>,
     ) -> RedisResult<Arc<Self>> {
         let client = redis::Client::open(config.address.connection_info(&address))?;
         let reach = Arc::new(Reach::new(log, address.to_string()));
@@ -85,6 +88,7 @@ impl Node {
                 timeout: config.timeout,
                 reach: Arc::clone(&reach),
                 changed: Arc::clone(changed),
+                counts: Arc::clone(counts),
             })
         };
         let wait = Wait {
@@ -103,6 +107,7 @@ impl Node {
             timeout: config.timeout,
             reach,
             changed: Arc::clone(changed),
+            counts: Arc::clone(counts),
         }))
     }
 
@@ -148,6 +153,7 @@ impl Node {
         let sent = self.send(&mut commands).await;
         match sent {
             Ok(answers) => {
+                self.count_refusals(&answers);
                 let is_out_of_date = |answer: &Value| match answer {
                     Value::ServerError(error) => is_out_of_date(error),
                     _ => false,
@@ -161,9 +167,15 @@ impl Node {
                         self.reach.note_refusal(name, &complaint);
                     }
                 }
-                settle(commands, answers, &self.address)
+                let sent = commands.len();
+                let settled = settle(commands, answers, &self.address);
+                if settled.is_err() {
+                    self.counts.fail_remotely(SendError::Unknown.name(), sent);
+                }
+                settled
             }
             Err(error) => {
+                self.counts.fail_remotely(error.name(), commands.len());
                 let refuse = |command: Command| {
                     let reply = error.reply().ok_or(StoreLost)?;
                     Ok((command.index, Outcome::Replied(reply)))
@@ -173,6 +185,17 @@ impl Node {
                     again: Vec::new(),
                 })
             }
+        }
+    }
+
+    fn count_refusals(&self, answers: &[Value]) {
+        let is_refusal = |answer: &&Value| matches!(answer, Value::ServerError(_));
+        for answer in answers.iter().filter(is_refusal) {
+            let name = match Redirection::of(answer, &self.address) {
+                Some(_) => "redirected",
+                None => "refused",
+            };
+            self.counts.fail_remotely(name, 1);
         }
     }
 

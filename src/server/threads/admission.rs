@@ -10,6 +10,7 @@ use threadpool::ThreadPool;
 
 use super::interruptible::Interruptible;
 use crate::server::config::Config;
+use crate::server::counts::{Counts, WorkerCounts};
 use crate::server::eviction::Evictor;
 use crate::server::log::Log;
 use crate::server::pool;
@@ -27,12 +28,16 @@ pub(super) struct Admission {
     queue_timeout: Duration,
     refuser: Refuser,
     log: Log,
-    /// What a worker does with its connection.
-    serve: Box<dyn Fn(&Interruptible) + Send + Sync>,
+    /// What a worker does with its connection, and since when that has waited, if
+    /// anybody may ask.
+    serve: Box<Serve>,
+    counts: Arc<Counts>,
     state: Mutex<State>,
     /// Something in `state` changed that somebody may wait for.
     changed: Condvar,
 }
+
+type Serve = dyn Fn(&Interruptible, Option<Instant>) + Send + Sync;
 
 struct State {
     free_workers: usize,
@@ -50,22 +55,24 @@ struct State {
 
 struct Waiting {
     stream: TcpStream,
-    until: Instant,
+    since: Instant,
 }
 
 impl Admission {
     /// Starts the workers. Fails when there can't be so many threads.
     pub(super) fn new(
         config: &Config,
-        serve: impl Fn(&Interruptible) + Send + Sync + 'static,
+        counts: &Arc<Counts>,
+        serve: impl Fn(&Interruptible, Option<Instant>) + Send + Sync + 'static,
     ) -> io::Result<Arc<Self>> {
         Ok(Arc::new(Self {
             pool: start_pool(config.workers)?,
             workers: config.workers,
             queue_timeout: config.queue_timeout,
-            refuser: Refuser::start(&config.log)?,
+            refuser: Refuser::start(&config.log, counts)?,
             log: config.log.clone(),
             serve: Box::new(serve),
+            counts: Arc::clone(counts),
             state: Mutex::new(State {
                 free_workers: config.workers,
                 served: HashMap::new(),
@@ -85,11 +92,11 @@ impl Admission {
         let mut state = self.state();
         if state.free_workers > 0 {
             state.free_workers -= 1;
-            self.assign(&mut state, stream);
+            self.assign(&mut state, stream, self.counts.now());
         } else if state.waiting.len() < self.workers {
             state.waiting.push_back(Waiting {
                 stream,
-                until: Instant::now() + self.queue_timeout,
+                since: Instant::now(),
             });
             self.changed.notify_all();
         } else {
@@ -106,6 +113,22 @@ impl Admission {
         // When all are interrupted, none is left to evict.
         if !state.stopping {
             state.evict_one();
+        }
+    }
+
+    /// How to ask for the workers; it does not keep them.
+    pub(super) fn worker_counts(
+        this: &Arc<Self>,
+    ) -> impl Fn() -> Option<WorkerCounts> + Send + Sync + use<> {
+        let admission = Arc::downgrade(this);
+        move || {
+            let admission = admission.upgrade()?;
+            let state = admission.state();
+            Some(WorkerCounts {
+                workers: admission.workers,
+                busy: state.served.len(),
+                waiting: state.waiting.len(),
+            })
         }
     }
 
@@ -154,7 +177,7 @@ impl Admission {
         while !state.closed {
             let now = Instant::now();
             match state.waiting.front() {
-                Some(head) if head.until <= now => {
+                Some(head) if head.since + self.queue_timeout <= now => {
                     let late = state.waiting.pop_front().expect("its front was there");
                     self.changed.notify_all();
                     drop(state);
@@ -162,7 +185,7 @@ impl Admission {
                     state = self.state();
                 }
                 head => {
-                    let until = head.map(|head| head.until);
+                    let until = head.map(|head| head.since + self.queue_timeout);
                     let until = until.into_iter().chain(state.evict()).min();
                     let left = until.map(|until| until.saturating_duration_since(now));
                     state = self.wait(state, left);
@@ -179,7 +202,12 @@ impl Admission {
     }
 
     /// Gives the connection to a worker; one has been set aside for it.
-    fn assign(self: &Arc<Self>, state: &mut State, stream: TcpStream) {
+    fn assign(
+        self: &Arc<Self>,
+        state: &mut State,
+        stream: TcpStream,
+        waiting_since: Option<Instant>,
+    ) {
         let served = Arc::new(Interruptible::new(stream));
         if state.stopping {
             served.interrupt();
@@ -192,7 +220,7 @@ impl Admission {
             id,
         };
         self.pool.execute(move || {
-            (permit.admission.serve)(&served);
+            (permit.admission.serve)(&served, waiting_since);
             drop(served);
         });
     }
@@ -265,7 +293,10 @@ impl Drop for Permit {
             state.leaving -= 1;
         }
         match state.waiting.pop_front() {
-            Some(next) => admission.assign(&mut state, next.stream),
+            Some(next) => {
+                let waiting_since = admission.counts.now().map(|_| next.since);
+                admission.assign(&mut state, next.stream, waiting_since);
+            }
             None => state.free_workers += 1,
         }
         if state.stopping {
@@ -299,7 +330,7 @@ mod tests {
     use super::*;
 
     /// Echoes single bytes, and panics at a `p`.
-    fn echo(mut peer: &Interruptible) {
+    fn echo(mut peer: &Interruptible, _: Option<Instant>) {
         let mut byte = [0];
         while peer.read(&mut byte).is_ok_and(|n| n > 0) {
             assert_ne!(byte, *b"p", "the panic of this test");
@@ -325,7 +356,7 @@ mod tests {
             queue_timeout: Duration::from_secs(20),
             ..Config::default()
         };
-        let admission = Admission::new(&config, echo).expect("threads");
+        let admission = Admission::new(&config, &Counts::new(true), echo).expect("threads");
         let queue_timeout = thread::spawn({
             let admission = Arc::clone(&admission);
             move || admission.attend_waiting()

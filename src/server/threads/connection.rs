@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 
 use super::interruptible::Interruptible;
 use super::store_thread::StoreHandle;
+use crate::memory::ceiling;
 use crate::server::config::Config;
+use crate::server::counts::ThreadCounts;
 use crate::server::end::End;
 use crate::server::limits::{DRAIN_INTERVAL, DRAIN_MAX};
-use crate::server::session::{Next, Scratch, Session};
+use crate::server::session::{Next, Session};
 use crate::server::shutdown::Shutdown;
 use crate::server::socket::{prepare, unconfirmed_len};
 
@@ -23,6 +25,7 @@ pub(super) fn serve(
     store: StoreHandle,
     config: &Config,
     shutdown: &Shutdown,
+    counts: &mut ThreadCounts,
 ) -> End {
     let mut connection = Connection {
         socket,
@@ -30,6 +33,7 @@ pub(super) fn serve(
         session: Session::new(config),
         store,
         shutdown,
+        counts,
         read_timeout: Duration::ZERO,
         evicted_at: None,
     };
@@ -52,6 +56,7 @@ struct Connection<'a> {
     session: Session,
     store: StoreHandle,
     shutdown: &'a Shutdown,
+    counts: &'a mut ThreadCounts,
     /// What the socket's read timeout is set to; zero when it is not known.
     read_timeout: Duration,
     evicted_at: Option<Instant>,
@@ -67,9 +72,11 @@ impl Connection<'_> {
                 let since = self.drains_since();
                 self.session.drain(since)?;
             }
-            match self.session.next() {
+            match self.session.next(self.counts) {
                 Next::Execute => {
-                    self.store.execute(self.session.batch())?;
+                    let complete_at = self.session.complete_at();
+                    let batch = self.session.batch();
+                    self.store.execute(batch, complete_at, self.counts)?;
                     self.session.executed();
                 }
                 Next::Write => self.write()?,
@@ -95,22 +102,28 @@ impl Connection<'_> {
 
     /// Waits for room, within the time that the peer has.
     fn write(&mut self) -> Result<(), End> {
-        match self.session.write_to(&mut &*self.stream) {
+        match self.session.write_to(&mut &*self.stream, self.counts) {
             Ok(true) => return Ok(()),
             Ok(false) => {}
             Err(end) if end.is_not_ready() => {}
             Err(end) => return Err(end),
         }
-        self.session.write_blocked(unconfirmed_len(self.stream));
+        self.session.write_blocked(unconfirmed_len(self.stream))?;
+        if ceiling::is_frugal() {
+            self.session.shrink();
+        }
         self.end_if_late()
     }
 
     /// Waits for more bytes, within the time that the peer has.
     fn read(&mut self) -> Result<(), End> {
         self.limit_next_read()?;
+        if ceiling::is_frugal() {
+            self.session.shrink();
+        }
         let silence = self.socket.silence();
         silence.note(&mut self.session, Instant::now);
-        match self.session.read_from(&mut &*self.socket) {
+        match self.session.read_from(&mut &*self.socket, self.counts) {
             Ok(_) => {
                 silence.end();
                 Ok(())
@@ -144,7 +157,7 @@ impl Connection<'_> {
     /// A read's timeout was up.
     fn tick(&mut self) -> Result<(), End> {
         self.end_if_late()?;
-        self.session.release(&mut Scratch::default());
+        self.session.shrink();
         // The next limit may be longer than this one was.
         self.read_timeout = Duration::ZERO;
         Ok(())
@@ -158,7 +171,7 @@ impl Connection<'_> {
     /// Reads on while it drains, but does not wait.
     fn drain_input(&mut self) -> Result<(), End> {
         self.stream.set_read_timeout(Some(DRAIN_INTERVAL))?;
-        match self.session.read_from(&mut &*self.stream) {
+        match self.session.read_from(&mut &*self.stream, self.counts) {
             Ok(_) => Ok(()),
             // The peer has not ended its input, the stop has.
             Err(End::PeerClosed) if self.socket.input_is_ended() => {

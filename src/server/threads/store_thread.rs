@@ -5,23 +5,35 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvError, Sender, TryRecvError, bounded};
 
 use super::parse_limit::ParseLimit;
+use crate::server::counts::ThreadCounts;
 use crate::server::lazy_free::LazyFree;
 use crate::server::shutdown::{Shutdown, StopCause};
-use crate::store::{Batch, Store, StoreLost};
+use crate::store::{Batch, Store, StoreLost, StoreSize};
 
 /// Batches that may wait for the store thread; a worker that finds the queue
 /// full waits its turn.
 const QUEUE_LEN_MAX: usize = 1024;
 
+/// How long the store thread may take to say how much there is, for those who
+/// only want to know.
+const SIZE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// What the store thread is asked.
+enum Job {
+    Execute(Execute),
+    Size(Sender<StoreSize>),
+}
+
 /// A batch on its way to the store thread, and the way back to the worker that
 /// waits for it.
-struct Job {
+struct Execute {
     batch: Batch,
-    reply_to: Sender<Job>,
+    reply_to: Sender<Execute>,
 }
 
 /// One connection's access to the store thread, with a reply channel made
@@ -30,26 +42,35 @@ pub(super) struct StoreHandle {
     jobs: Sender<Job>,
     /// Travels with each job and comes back with it: if the store thread dies
     /// it dies too, and the wait for `replies` ends.
-    reply_to: Option<Sender<Job>>,
-    replies: Receiver<Job>,
+    reply_to: Option<Sender<Execute>>,
+    replies: Receiver<Execute>,
     lazy_free: LazyFree,
     parse_limit: ParseLimit,
 }
 
 impl StoreHandle {
-    /// Has the batch's requests executed in order, and waits for it.
-    pub(super) fn execute(&mut self, batch: &mut Batch) -> Result<(), StoreLost> {
+    /// Has the batch's requests executed in order, and waits for it. It is
+    /// complete since then, if anybody may ask how long this takes.
+    pub(super) fn execute(
+        &mut self,
+        batch: &mut Batch,
+        complete_at: Option<Instant>,
+        counts: &mut ThreadCounts,
+    ) -> Result<(), StoreLost> {
+        let mut sent_at = complete_at;
         if batch.has_long_frame() {
             // Here, for at the store thread everybody would wait.
             let _permit = self.parse_limit.acquire();
             batch.parse();
+            sent_at = counts.now();
         }
-        let job = Job {
+        let job = Execute {
             batch: std::mem::take(batch),
             reply_to: self.reply_to.take().ok_or(StoreLost)?,
         };
-        self.jobs.send(job).map_err(|_| StoreLost)?;
+        self.jobs.send(Job::Execute(job)).map_err(|_| StoreLost)?;
         let job = receive(&self.replies).map_err(|_| StoreLost)?;
+        counts.waited_for_store(sent_at);
         self.reply_to = Some(job.reply_to);
         *batch = job.batch;
         self.lazy_free.free_of(batch);
@@ -69,15 +90,24 @@ impl StoreThread {
     /// Starts the thread. It ends with the last handle; if it panics it
     /// triggers `shutdown`, so that the process does not outlive its store.
     pub(super) fn start(shutdown: &Shutdown) -> io::Result<Self> {
-        let mut store = Store::default();
-        Self::start_with(shutdown, move |batch| {
-            store.execute(batch);
-        })
+        Self::start_with(shutdown, Store::execute)
+    }
+
+    /// How to ask how much there is; it does not keep the thread. `None` if that
+    /// does not answer in time.
+    pub(super) fn size(this: &Arc<Self>) -> impl Fn() -> Option<StoreSize> + Send + Sync + use<> {
+        let store = Arc::downgrade(this);
+        move || {
+            let jobs = store.upgrade()?.jobs.clone();
+            let (reply_to, size) = bounded(1);
+            jobs.send_timeout(Job::Size(reply_to), SIZE_TIMEOUT).ok()?;
+            size.recv_timeout(SIZE_TIMEOUT).ok()
+        }
     }
 
     fn start_with(
         shutdown: &Shutdown,
-        mut execute: impl FnMut(&mut Batch) + Send + 'static,
+        mut execute: impl FnMut(&mut Store, &mut Batch) + Send + 'static,
     ) -> io::Result<Self> {
         let lazy_free = LazyFree::start()?;
         let parse_limit = ParseLimit::new()?;
@@ -124,13 +154,21 @@ impl StoreThread {
     }
 }
 
-/// Executes batches for as long as there is somebody to send them.
-fn run(queue: &Receiver<Job>, execute: &mut impl FnMut(&mut Batch)) {
-    while let Ok(mut job) = receive(queue) {
-        execute(&mut job.batch);
-        let reply_to = job.reply_to.clone();
-        // The worker waits; if it is gone there is nobody to tell.
-        let _ = reply_to.send(job);
+/// Does jobs for as long as there is somebody to send them.
+fn run(queue: &Receiver<Job>, execute: &mut impl FnMut(&mut Store, &mut Batch)) {
+    let mut store = Store::default();
+    while let Ok(job) = receive(queue) {
+        match job {
+            Job::Execute(mut job) => {
+                execute(&mut store, &mut job.batch);
+                let reply_to = job.reply_to.clone();
+                // The worker waits; if it is gone there is nobody to tell.
+                let _ = reply_to.send(job);
+            }
+            Job::Size(reply_to) => {
+                let _ = reply_to.send(store.size());
+            }
+        }
     }
 }
 
@@ -157,26 +195,41 @@ fn receive<T>(receiver: &Receiver<T>) -> Result<T, RecvError> {
 mod tests {
     use super::*;
     use crate::protocol::Frame;
+    use crate::server::counts::Counts;
 
     #[test]
     fn a_panic_of_the_store_acknowledges_nothing_and_triggers_the_shutdown() {
         let shutdown = Shutdown::new();
-        let store = StoreThread::start_with(&shutdown, |batch| {
+        let store = StoreThread::start_with(&shutdown, |_, batch| {
             assert!(batch.len() < 2, "the fault of this test");
         })
         .expect("a thread");
+        let mut counts = Counts::new(true).of_thread();
         let mut healthy = store.handle();
         let mut faulty = store.handle();
-        assert!(healthy.execute(&mut Batch::default()).is_ok());
+        assert!(
+            healthy
+                .execute(&mut Batch::default(), None, &mut counts)
+                .is_ok()
+        );
         assert!(!store.is_broken());
 
         let mut batch = Batch::default();
         batch.push_frame(Frame::Short(br#"{"command":"RST"}"#));
         batch.push_frame(Frame::Short(br#"{"command":"RST"}"#));
-        assert_eq!(faulty.execute(&mut batch), Err(StoreLost));
-        assert!(healthy.execute(&mut Batch::default()).is_err());
+        assert_eq!(
+            faulty.execute(&mut batch, None, &mut counts),
+            Err(StoreLost)
+        );
         assert!(
-            healthy.execute(&mut Batch::default()).is_err(),
+            healthy
+                .execute(&mut Batch::default(), None, &mut counts)
+                .is_err()
+        );
+        assert!(
+            healthy
+                .execute(&mut Batch::default(), None, &mut counts)
+                .is_err(),
             "and ever after"
         );
         shutdown.wait();
