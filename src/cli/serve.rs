@@ -15,7 +15,7 @@ use speicher::server::{
 #[cfg(feature = "cluster")]
 use speicher::server::{RemoteStoreConfig, ResetScope};
 
-use super::check::{self, rows};
+use super::check;
 use super::environment::{blame, ignored};
 #[cfg(feature = "metrics")]
 use super::metrics::{MetricsAddress, parse_metrics};
@@ -205,8 +205,8 @@ pub(crate) struct Serve {
     #[argh(option, default = "LogFormat::Text", arg_name = "format")]
     log: LogFormat,
 
-    /// say what would be done with all these options and where each came from,
-    /// and whether that can be done, but do not serve (off)
+    /// say what would be done with all these options, where each came from, and
+    /// whether that can be done; do not serve
     #[argh(switch)]
     check: bool,
 }
@@ -239,7 +239,7 @@ impl Serve {
             ..config
         };
         let done = match self.check {
-            true => self.check(&config),
+            true => self.check(config),
             false => self.serve(config),
         };
         match done {
@@ -286,16 +286,22 @@ impl Serve {
         Err(blame(given, sentence))
     }
 
-    /// Says what would be done, and whether the address can be had.
-    fn check(&self, config: &Config) -> Result<(), String> {
-        let rows = rows(config);
+    /// Says what would be done, and whether the addresses can be had.
+    fn check(&self, mut config: Config) -> Result<(), String> {
         let listener = self.bind();
-        let listens = match &listener {
-            Ok(_) => "It can listen there, and the options are valid. Nothing was started.",
-            Err(_) => "The options are valid, but it can't listen there.",
+        let bound = listener.and_then(|listener| {
+            let address = listener.local_addr().map_err(|error| error.to_string())?;
+            self.bind_metrics(&mut config)?;
+            Ok(address)
+        });
+        let outcome = match &bound {
+            Ok(address) => format!(
+                "The options are valid, and it can listen on {address}. Nothing was started."
+            ),
+            Err(_) => "The options are valid, but it can't listen there.".to_owned(),
         };
-        show(&check::told(config, &rows, listens));
-        listener.map(drop)
+        show(&check::told(&config, &outcome));
+        bound.map(drop)
     }
 
     fn serve(&self, mut config: Config) -> Result<(), String> {
@@ -308,7 +314,7 @@ impl Serve {
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         let metrics_address = self.bind_metrics(&mut config)?;
         let ready = || {
-            config.log.write(started(address, &config));
+            config.log.write(check::started(address, &config));
             let announce = |line: std::fmt::Arguments<'_>| {
                 if let Err(sentence) = announce(line) {
                     config.log.write(Event::output_failed(sentence));
@@ -440,28 +446,6 @@ impl Serve {
     fn store_config(&self) -> Result<StoreConfig, String> {
         Ok(StoreConfig::Memory)
     }
-}
-
-/// What the log says about the server when it is ready: all that it does not do
-/// without a limit, and how it does its work.
-fn started(address: SocketAddr, config: &Config) -> Event {
-    const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-    // The address has them.
-    let of_address = ["host", "port"];
-    let rows = rows(config).into_iter();
-    let rows: Vec<_> = rows.filter(|row| !of_address.contains(&row.name)).collect();
-    let told: Vec<_> = rows
-        .iter()
-        .map(|row| format!("{} {}", row.name, row.shown))
-        .collect();
-    let message = format!("started {VERSION} on {address} with {}", told.join(", "));
-    let event = Event::started(message)
-        .with("version", VERSION)
-        .with("address", address.to_string());
-    rows.into_iter()
-        .map(|row| row.figure)
-        .fold(event, |event, (name, figure)| event.with(name, figure))
 }
 
 /// What the ready line says about the server.

@@ -340,6 +340,25 @@ fn a_check_warns_of_the_system_s_limits() {
     );
 }
 
+#[test]
+fn a_check_warns_of_a_ceiling_that_is_above_the_memory_there_is() {
+    let outcome = check(&["--port", "0", "--memory-max", "900000G"], &[]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert!(outcome.stdout.contains("lower --memory-max"));
+    let outcome = check(&["--port", "0", "--memory-max", "64M"], &[]);
+    assert!(!outcome.stdout.contains("lower --memory-max"));
+}
+
+#[cfg(feature = "metrics")]
+#[test]
+fn a_check_tries_the_address_for_metrics_too() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("it is bound").to_string();
+    let outcome = check(&["--port", "0", "--metrics", &address], &[]);
+    assert_eq!(outcome.code, Some(1));
+    assert!(outcome.stderr.contains("--metrics"), "{}", outcome.stderr);
+}
+
 #[cfg(feature = "cluster")]
 #[test]
 fn no_password_is_shown_and_one_in_the_environment_needs_no_second_start() {
