@@ -155,13 +155,15 @@ fn what_the_environment_says_is_done() {
         ("SPEICHER_MODEL", "threads"),
         ("SPEICHER_WORKERS", "3"),
         ("SPEICHER_FRAME_MAX", "100"),
+        ("SPEICHER_MEMORY_MAX", "1G"),
         ("SPEICHER_VERBOSE", "yes"),
     ];
     let mut command = command(&["--workers", "2"]);
     command.envs(variables);
     let server = Process::spawn(command);
     let ready_line = &server.ready_line;
-    assert!(ready_line.ends_with("(threads, 2 workers)"), "{ready_line}");
+    let expected = "(threads, 2 workers, 1 GiB of memory)";
+    assert!(ready_line.ends_with(expected), "{ready_line}");
     let mut peer = server.connect();
     assert_eq!(peer.set("k", "1"), 200);
     server.complaint(" connected");
