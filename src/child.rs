@@ -205,6 +205,12 @@ impl Child {
         usage::rss_bytes(self.pid())
     }
 
+    /// The most resident memory that it has had, in bytes; `None` where the system does
+    /// not tell.
+    pub(crate) fn peak_rss_bytes(&self) -> Option<u64> {
+        usage::peak_rss_bytes(self.pid())
+    }
+
     /// Open descriptors; `None` where the system does not tell.
     pub(crate) fn descriptors(&self) -> Option<usize> {
         usage::descriptors(self.pid())

@@ -176,6 +176,7 @@ struct TopLevel {
 /// A subcommand and its options.
 #[derive(FromArgs)]
 #[argh(subcommand)]
+#[allow(clippy::large_enum_variant, reason = "there is one in a process")]
 pub(crate) enum Command {
     Serve(serve::Serve),
     Set(set::Set),

@@ -9,6 +9,13 @@ pub(crate) fn rss_bytes(pid: u32) -> Option<u64> {
     Some(status_field(&status, "VmRSS:")? << 10)
 }
 
+/// The most resident memory that a process has had in bytes; `None` when there is no
+/// such process, or no right to ask.
+pub(crate) fn peak_rss_bytes(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    Some(status_field(&status, "VmHWM:")? << 10)
+}
+
 /// The number of descriptors that a process has open; `None` when there is no
 /// such process, or no right to ask.
 pub(crate) fn descriptors(pid: u32) -> Option<usize> {
@@ -38,6 +45,7 @@ mod tests {
     fn this_process_has_memory_and_descriptors_and_a_missing_one_has_none() {
         let pid = std::process::id();
         assert!(rss_bytes(pid).is_some_and(|bytes| bytes > 100_000));
+        assert!(peak_rss_bytes(pid) >= rss_bytes(pid), "it was the most");
         assert!(descriptors(pid).is_some_and(|count| count >= 3));
         assert_eq!((rss_bytes(u32::MAX), descriptors(u32::MAX)), (None, None));
     }

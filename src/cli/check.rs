@@ -1,37 +1,19 @@
 //! What the options of `serve` come to, one by one: for `--check`, and for the
 //! log when the server starts.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use speicher::memory::{self, Size};
-use speicher::server::{Config, Figure, Model, StoreConfig};
+use speicher::server::{Config, Event, Figure, Model, StoreConfig};
 
 use super::environment::{Given, given};
 use super::system_limits::warnings;
 use super::units::{parse_duration, parse_size};
 
-/// An option that has an effect.
-pub(super) struct Row {
-    /// Without dashes before it.
-    pub(super) name: &'static str,
-    /// Its value for people, with a unit.
-    pub(super) shown: String,
-    /// The same for programs, in bytes and seconds, and what to call it.
-    pub(super) figure: (String, Figure),
-    /// Where its value came from.
-    origin: String,
-}
-
-/// The options that have an effect with this configuration, in the order of the
-/// help.
-pub(super) fn rows(config: &Config) -> Vec<Row> {
-    let all = given().into_iter();
-    let with_effect = all.filter(|given| has_effect(given.option.long, config));
-    with_effect.map(|given| row(&given, config)).collect()
-}
-
-/// What `--check` prints of a server that would listen on the address.
-pub(super) fn told(config: &Config, rows: &[Row], listens: &str) -> String {
+/// What `--check` prints, with the outcome as the last line.
+pub(super) fn told(config: &Config, outcome: &str) -> String {
+    let rows = &rows(config);
     let width_of = |cell: fn(&Row) -> &str| {
         let cells = rows.iter().map(cell);
         cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
@@ -55,7 +37,49 @@ pub(super) fn told(config: &Config, rows: &[Row], listens: &str) -> String {
     for warning in warnings(config) {
         told += &format!("warning: {warning}\n");
     }
-    told + listens
+    told + outcome
+}
+
+/// What the log says about the server when it is ready: all that it does not do
+/// without a limit, and how it does its work.
+pub(super) fn started(address: SocketAddr, config: &Config) -> Event {
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+    // The address has them.
+    let of_address = ["host", "port"];
+    let rows = rows(config).into_iter();
+    let rows: Vec<_> = rows.filter(|row| !of_address.contains(&row.name)).collect();
+    let told: Vec<_> = rows
+        .iter()
+        .map(|row| format!("{} {}", row.name, row.shown))
+        .collect();
+    let message = format!("started {VERSION} on {address} with {}", told.join(", "));
+    let event = Event::started(message)
+        .with("version", VERSION)
+        .with("address", address.to_string());
+    rows.into_iter()
+        .map(|row| row.figure)
+        .fold(event, |event, (name, figure)| event.with(name, figure))
+}
+
+/// An option that has an effect.
+struct Row {
+    /// Without dashes before it.
+    name: &'static str,
+    /// Its value for people, with a unit.
+    shown: String,
+    /// The same for programs, in bytes and seconds, and what to call it.
+    figure: (String, Figure),
+    /// Where its value came from.
+    origin: String,
+}
+
+/// The options that have an effect with this configuration, in the order of the
+/// help.
+fn rows(config: &Config) -> Vec<Row> {
+    let all = given().into_iter();
+    let with_effect = all.filter(|given| has_effect(given.option.long, config));
+    with_effect.map(|given| row(&given, config)).collect()
 }
 
 fn has_effect(long: &str, config: &Config) -> bool {

@@ -13,7 +13,8 @@ use std::time::Duration;
 use argh::FromArgs;
 use speicher::conformance::report::Format;
 use speicher::conformance::{
-    Level, Options, Report, Stop, Subject, all, client_cases, groups, require_port, run, run_client,
+    Level, MemoryOption, Options, Report, Stop, Subject, all, client_cases, groups, require_port,
+    run, run_client,
 };
 
 use super::nearest::did_you_mean;
@@ -37,12 +38,16 @@ const EXIT_INTERRUPTED: u8 = 130;
     example = "Try a server that runs, and one that is started for it:\n\
                \x20 {command_name} 127.0.0.1:14567 --yes\n\
                \x20 {command_name} --spawn 'python3 server.py {{port}}'\n\
+               Try also what it does when its memory is full:\n\
+               \x20 {command_name} --spawn 'speicher serve --port {{port}}' \\\n\
+               \x20   --memory-option '--memory-max {{bytes}}'\n\
                Try a client:\n\
                \x20 {command_name} --client 'python3 client.py {{port}} {{timeout}}'",
     note = "The cases store entries and remove all that is stored, so a server that runs\n\
             is only tried with --yes, or after a question on a terminal. Cases that stop\n\
-            and start the server need --spawn. A server that lets the time pass in three cases,\n\
-            and then does not answer a plain GET, is given up. docs/conformance.md tells more.",
+            and start the server need --spawn, and those of the group memory --memory-option\n\
+            too. A server that lets the time pass in three cases, and then does not answer a\n\
+            plain GET, is given up. docs/conformance.md tells more.",
     error_code(0, "every MUST and CLIENT case passes"),
     error_code(1, "one does not, or the run ended early"),
     error_code(2, "the server can't be reached, or the command line is wrong"),
@@ -57,6 +62,11 @@ pub(crate) struct Conform {
     /// shell command that starts a server on the port in place of {port}
     #[argh(option)]
     spawn: Option<String>,
+
+    /// what --spawn adds to its command to give the server a ceiling on its
+    /// memory of {bytes}, for the cases of the group memory
+    #[argh(option)]
+    memory_option: Option<MemoryOption>,
 
     /// shell command of a client that is to use the server on {port} and to
     /// wait {timeout} seconds at most; docs/conformance.md has the contract
@@ -141,6 +151,7 @@ impl Conform {
         let options = Options {
             timeout: self.timeout,
             frame_timeout: self.frame_timeout,
+            memory_option: self.memory_option.clone(),
             run_timeout: self.run_timeout,
             failures_max: self.max_failures,
             known_failing: self.known_failing()?,
@@ -192,6 +203,9 @@ impl Conform {
         if self.address.is_some() || self.spawn.is_some() || !self.group.is_empty() {
             return Err("--client goes without HOST:PORT, --spawn and --group".to_owned());
         }
+        if self.memory_option.is_some() {
+            return Err("--memory-option is for servers, and goes with --spawn".to_owned());
+        }
         let cases = self.chosen(client_cases(), |case| (case.id, case.level))?;
         if self.list {
             return list(cases.iter().map(|case| Line::of_client(case)));
@@ -217,6 +231,9 @@ impl Conform {
 
     fn subject(&self) -> Result<Subject, String> {
         match (&self.address, &self.spawn) {
+            (Some(_), None) if self.memory_option.is_some() => {
+                Err("--memory-option goes with --spawn: it is how a server is started".to_owned())
+            }
             (Some(address), None) => Ok(Subject::Running(address.clone())),
             (None, Some(command)) => {
                 require_port(command)?;

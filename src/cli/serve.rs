@@ -1,5 +1,8 @@
 //! `speicher serve`: runs the server until a signal ends it.
 
+mod remote;
+mod values;
+
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
@@ -8,35 +11,28 @@ use std::time::Duration;
 use argh::{ArgsInfo, FromArgs};
 use speicher::client::PORT_DEFAULT;
 use speicher::memory;
-use speicher::protocol::frame::FRAME_LEN_MAX;
-use speicher::server::{
-    self, Config, Event, Log, LogFormat, Model, Shutdown, StoreConfig, WORKERS_MAX,
-};
 #[cfg(feature = "cluster")]
-use speicher::server::{RemoteStoreConfig, ResetScope};
+use speicher::server::ResetScope;
+use speicher::server::{self, Config, Event, Log, LogFormat, Model, Shutdown, StoreConfig};
 
-use super::check::{self, rows};
+use super::check;
 use super::environment::{blame, ignored};
 #[cfg(feature = "metrics")]
 use super::metrics::{MetricsAddress, parse_metrics};
 use super::output::{announce, report_error, show};
 use super::signals::stop_on_signal;
 #[cfg(feature = "cluster")]
-use super::store::{self, StoreOption, parse_reset, parse_store};
-use super::units::{
-    parse_duration, parse_host, parse_len_max, parse_number, parse_port, parse_size, parse_timeout,
-};
+use super::store::{StoreOption, parse_reset, parse_store};
+use super::units::{parse_duration, parse_host, parse_port, parse_timeout};
+#[cfg(feature = "cluster")]
+use values::parse_replicas;
+use values::{MemoryMax, parse_connections, parse_frame_max, parse_memory_max, parse_workers};
 
 /// The server could not start or not go on.
 const EXIT_FAILED: u8 = 1;
 
 /// The options make no sense together.
 const EXIT_MISTAKEN: u8 = 2;
-
-/// More connections than any system has descriptors for.
-const CONNECTIONS_MAX: usize = 10_000_000;
-
-const SHORTEST_REQUEST: &str = r#"{"command":"RST"}"#;
 
 /// Run the server until SIGINT, SIGTERM or SIGHUP. A second signal ends it at
 /// once.
@@ -205,8 +201,8 @@ pub(crate) struct Serve {
     #[argh(option, default = "LogFormat::Text", arg_name = "format")]
     log: LogFormat,
 
-    /// say what would be done with all these options and where each came from,
-    /// and whether that can be done, but do not serve (off)
+    /// say what would be done with all these options, where each came from, and
+    /// whether that can be done; do not serve
     #[argh(switch)]
     check: bool,
 }
@@ -239,7 +235,7 @@ impl Serve {
             ..config
         };
         let done = match self.check {
-            true => self.check(&config),
+            true => self.check(config),
             false => self.serve(config),
         };
         match done {
@@ -286,16 +282,22 @@ impl Serve {
         Err(blame(given, sentence))
     }
 
-    /// Says what would be done, and whether the address can be had.
-    fn check(&self, config: &Config) -> Result<(), String> {
-        let rows = rows(config);
+    /// Says what would be done, and whether the addresses can be had.
+    fn check(&self, mut config: Config) -> Result<(), String> {
         let listener = self.bind();
-        let listens = match &listener {
-            Ok(_) => "It can listen there, and the options are valid. Nothing was started.",
-            Err(_) => "The options are valid, but it can't listen there.",
+        let bound = listener.and_then(|listener| {
+            let address = listener.local_addr().map_err(|error| error.to_string())?;
+            self.bind_metrics(&mut config)?;
+            Ok(address)
+        });
+        let outcome = match &bound {
+            Ok(address) => format!(
+                "The options are valid, and it can listen on {address}. Nothing was started."
+            ),
+            Err(_) => "The options are valid, but it can't listen there.".to_owned(),
         };
-        show(&check::told(config, &rows, listens));
-        listener.map(drop)
+        show(&check::told(&config, &outcome));
+        bound.map(drop)
     }
 
     fn serve(&self, mut config: Config) -> Result<(), String> {
@@ -308,7 +310,7 @@ impl Serve {
         let address = listener.local_addr().map_err(|error| error.to_string())?;
         let metrics_address = self.bind_metrics(&mut config)?;
         let ready = || {
-            config.log.write(started(address, &config));
+            config.log.write(check::started(address, &config));
             let announce = |line: std::fmt::Arguments<'_>| {
                 if let Err(sentence) = announce(line) {
                     config.log.write(Event::output_failed(sentence));
@@ -379,91 +381,6 @@ impl Serve {
     }
 }
 
-#[cfg(feature = "cluster")]
-impl Serve {
-    fn has_remote_store(&self) -> bool {
-        matches!(self.store, StoreOption::Remote { .. })
-    }
-
-    /// Fails if an option makes no sense with the store.
-    fn store_config(&self) -> Result<StoreConfig, String> {
-        let StoreOption::Remote { text, address } = &self.store else {
-            return match self.first_remote_option() {
-                Some(option) => {
-                    let sentence = format!(
-                        "{option} is about a store that is not memory; say where it is with --store"
-                    );
-                    Err(blame(option, sentence))
-                }
-                None => Ok(StoreConfig::Memory),
-            };
-        };
-        if self.model() != Model::Tokio {
-            return Err(blame("--model", Model::no_remote_store(self.model())));
-        }
-        if self.frame_max > store::VALUE_LEN_MAX {
-            let sentence = format!(
-                "--frame-max is over {} bytes, which is the most that Redis and Valkey take",
-                store::VALUE_LEN_MAX
-            );
-            return Err(blame("--frame-max", sentence));
-        }
-        let default = RemoteStoreConfig::new(store::with_password(text, address.clone())?);
-        let prefix = self.store_prefix.clone();
-        Ok(StoreConfig::Remote(RemoteStoreConfig {
-            prefix: prefix.unwrap_or_else(|| default.prefix.clone()),
-            timeout: self.store_timeout.unwrap_or(default.timeout),
-            replicas: self.store_replicas.unwrap_or(default.replicas),
-            reset: self.store_reset.unwrap_or(default.reset),
-            ..default
-        }))
-    }
-
-    fn first_remote_option(&self) -> Option<&'static str> {
-        let given = [
-            (self.store_prefix.is_some(), "--store-prefix"),
-            (self.store_timeout.is_some(), "--store-timeout"),
-            (self.store_replicas.is_some(), "--store-replicas"),
-            (self.store_reset.is_some(), "--store-reset"),
-        ];
-        let first = given.into_iter().find(|(is_given, _)| *is_given);
-        first.map(|(_, option)| option)
-    }
-}
-
-#[cfg(not(feature = "cluster"))]
-impl Serve {
-    fn has_remote_store(&self) -> bool {
-        false
-    }
-
-    fn store_config(&self) -> Result<StoreConfig, String> {
-        Ok(StoreConfig::Memory)
-    }
-}
-
-/// What the log says about the server when it is ready: all that it does not do
-/// without a limit, and how it does its work.
-fn started(address: SocketAddr, config: &Config) -> Event {
-    const VERSION: &str = env!("CARGO_PKG_VERSION");
-
-    // The address has them.
-    let of_address = ["host", "port"];
-    let rows = rows(config).into_iter();
-    let rows: Vec<_> = rows.filter(|row| !of_address.contains(&row.name)).collect();
-    let told: Vec<_> = rows
-        .iter()
-        .map(|row| format!("{} {}", row.name, row.shown))
-        .collect();
-    let message = format!("started {VERSION} on {address} with {}", told.join(", "));
-    let event = Event::started(message)
-        .with("version", VERSION)
-        .with("address", address.to_string());
-    rows.into_iter()
-        .map(|row| row.figure)
-        .fold(event, |event, (name, figure)| event.with(name, figure))
-}
-
 /// What the ready line says about the server.
 fn told(config: &Config) -> String {
     let model = config.model;
@@ -480,56 +397,4 @@ fn told(config: &Config) -> String {
         #[cfg(feature = "cluster")]
         StoreConfig::Remote(remote) => format!("{model}, {room}, {}", remote.address),
     }
-}
-
-#[cfg(feature = "cluster")]
-fn parse_replicas(text: &str) -> Result<u32, String> {
-    parse_number(text, 0, 1_000)
-}
-
-/// What `--memory-max` says.
-#[derive(Clone, Copy)]
-enum MemoryMax {
-    /// A share of what there is.
-    Default,
-    /// So many bytes; none if there is no ceiling.
-    Bytes(Option<usize>),
-}
-
-impl MemoryMax {
-    fn bytes(self) -> Option<usize> {
-        match self {
-            Self::Default => memory::available().map(|len| len / 4 * 3),
-            Self::Bytes(max) => max,
-        }
-    }
-}
-
-fn parse_memory_max(text: &str) -> Result<MemoryMax, String> {
-    match parse_size(text)? {
-        0 => Ok(MemoryMax::Bytes(None)),
-        len if len >= memory::CEILING_MIN => Ok(MemoryMax::Bytes(Some(len))),
-        _ => Err(format!(
-            "{text} is too little for a server; allow {} at least, or 0 for all there is",
-            memory::Size(memory::CEILING_MIN)
-        )),
-    }
-}
-
-fn parse_workers(text: &str) -> Result<usize, String> {
-    parse_number(text, 1, WORKERS_MAX)
-}
-
-fn parse_connections(text: &str) -> Result<usize, String> {
-    parse_number(text, 1, CONNECTIONS_MAX)
-}
-
-fn parse_frame_max(text: &str) -> Result<usize, String> {
-    let len = parse_len_max(text, "request", SHORTEST_REQUEST)?;
-    if len > FRAME_LEN_MAX {
-        return Err(format!(
-            "{text} is more than the {FRAME_LEN_MAX} bytes that a frame's header can announce"
-        ));
-    }
-    Ok(len)
 }

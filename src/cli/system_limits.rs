@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use speicher::memory::{self, Size};
 use speicher::server::{Config, Model};
 
 /// Descriptors that are needed besides those of connections: of those that were
@@ -15,11 +16,25 @@ const OTHER_THREADS: usize = 16;
 /// A sentence, with a remedy, for each limit of the system that the server may
 /// come up against before its own.
 pub(super) fn warnings(config: &Config) -> Vec<String> {
-    let descriptors = descriptors_warning(config);
-    descriptors
-        .into_iter()
-        .chain(threads_warning(config))
-        .collect()
+    let all = [
+        descriptors_warning(config),
+        threads_warning(config),
+        memory_warning(),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+/// About the ceiling that was set.
+fn memory_warning() -> Option<String> {
+    let (max, available) = (memory::usage().max?, memory::available()?);
+    (max > available).then(|| {
+        format!(
+            "the process may use {}, so it ends before it comes to the ceiling of {}; lower \
+             --memory-max",
+            Size(available),
+            Size(max)
+        )
+    })
 }
 
 fn descriptors_warning(config: &Config) -> Option<String> {

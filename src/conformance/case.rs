@@ -36,6 +36,8 @@ pub(crate) enum Kind {
     Waiting,
     /// A process that the kit has started for this case alone.
     OwnProcess,
+    /// The same, with a small ceiling on its memory.
+    Ceiling,
 }
 
 /// What a code case does. What it returns is a remark for people, or empty.
@@ -85,7 +87,12 @@ impl Case {
 
     /// Whether only a server that the kit has started can be asked.
     pub fn needs_spawn(&self) -> bool {
-        self.kind == Kind::OwnProcess
+        matches!(self.kind, Kind::OwnProcess | Kind::Ceiling)
+    }
+
+    /// Whether only a server can be asked that the kit can give a ceiling.
+    pub fn needs_memory_option(&self) -> bool {
+        self.kind == Kind::Ceiling
     }
 
     pub(crate) fn act(&self, trial: &mut Trial) -> Result<String, Failure> {

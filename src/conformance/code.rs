@@ -4,6 +4,7 @@
 mod concurrency;
 mod lifecycle;
 mod limits;
+mod memory;
 mod pressure;
 mod requests;
 mod wire;
@@ -17,6 +18,7 @@ pub(crate) fn cases() -> Vec<Case> {
         concurrency::cases(),
         limits::cases(),
         lifecycle::cases(),
+        memory::cases(),
     ]
     .into_iter()
     .flatten()

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use super::alike::Kinds;
+use super::memory_option::MemoryOption;
 use super::record::{Record, Verdict};
 use super::stop::Stop;
 
@@ -14,6 +15,9 @@ pub struct Options {
     pub timeout: Duration,
     /// How long the server says that a frame may take (F8).
     pub frame_timeout: Duration,
+    /// How a server that is started is given a ceiling on its memory; cases that need
+    /// one are skipped without.
+    pub memory_option: Option<MemoryOption>,
     /// How long all cases may take, beside what a server takes to start and to end; those
     /// that are not done by then are not run.
     pub run_timeout: Duration,
@@ -30,6 +34,7 @@ impl Default for Options {
         Self {
             timeout: Duration::from_secs(5),
             frame_timeout: Duration::from_secs(30),
+            memory_option: None,
             run_timeout: Duration::from_secs(600),
             failures_max: None,
             known_failing: HashSet::new(),

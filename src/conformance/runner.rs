@@ -61,7 +61,7 @@ pub fn run(
     Ok(Report {
         side: Side::Server,
         subject: subject.to_string(),
-        command: subject.command(),
+        command: subject.command(options.memory_option.as_ref()),
         ended_early: host.course.ended_early(&records),
         took: host.course.took(),
         records,
@@ -101,7 +101,7 @@ impl Host<'_> {
             let mut run = |&case: &&'static Case| {
                 let beside = match case.kind {
                     Kind::Waiting => waiting.pop_front(),
-                    Kind::Plain | Kind::OwnProcess => None,
+                    Kind::Plain | Kind::OwnProcess | Kind::Ceiling => None,
                 };
                 self.case(case, beside, progress)
             };
@@ -129,7 +129,7 @@ impl Host<'_> {
         let begun = Instant::now();
         let mut record = match (beside, case.kind) {
             (Some(thread), _) => thread.join().expect("cases do not panic"),
-            (None, Kind::OwnProcess) => self.on_its_own(case),
+            (None, Kind::OwnProcess | Kind::Ceiling) => self.on_its_own(case),
             (None, Kind::Plain | Kind::Waiting) => self.plain(case),
         };
         // One that was cut short says nothing of the server.
@@ -243,12 +243,14 @@ impl Host<'_> {
 
     fn on_its_own(&self, case: &'static Case) -> Record {
         let options = self.options;
-        if let Subject::Running(_) = self.subject {
+        if let Some(cause) = self.cannot_start(case) {
             let mut skipped = record(case, options);
-            skipped.remark = "only --spawn can start and stop a server".to_owned();
+            skipped.remark = cause.to_owned();
             return skipped;
         }
-        match self.subject.process(&self.course.stop) {
+        let ceiling = options.memory_option.as_ref();
+        let ceiling = ceiling.filter(|_| case.needs_memory_option());
+        match self.subject.process(ceiling, &self.course.stop) {
             Err(error) => {
                 let failure = Failure::new("a server that starts", error.to_string());
                 attempt(case, Err(failure), options, self.limits(case), None)
@@ -263,6 +265,21 @@ impl Host<'_> {
                 }
                 record
             }
+        }
+    }
+
+    /// Why there can be no server for the case, if that is so.
+    fn cannot_start(&self, case: &Case) -> Option<&'static str> {
+        match (self.subject, &self.options.memory_option) {
+            (Subject::Running(_), _) if case.needs_memory_option() => {
+                Some("only --spawn with --memory-option can give a server a small ceiling")
+            }
+            (Subject::Running(_), _) => Some("only --spawn can start and stop a server"),
+            (Subject::Spawned(_), None) if case.needs_memory_option() => Some(
+                "for a server with a ceiling on its memory; --memory-option says how it is given \
+                 a small one",
+            ),
+            _ => None,
         }
     }
 
@@ -289,7 +306,7 @@ fn timeout_of(case: &Case, options: &Options) -> Duration {
     let timeout = case.timeout.unwrap_or(options.timeout);
     match case.kind {
         Kind::Waiting => timeout + options.frame_timeout,
-        Kind::Plain | Kind::OwnProcess => timeout,
+        Kind::Plain | Kind::OwnProcess | Kind::Ceiling => timeout,
     }
 }
 

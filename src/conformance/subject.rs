@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
+use super::memory_option::{MemoryOption, with_memory};
 use super::process::Process;
 use super::stop::Stop;
 
@@ -17,7 +18,7 @@ pub enum Subject {
     Running(String),
     /// A shell command that starts one on the port in place of `{port}`. It is
     /// started for each group of cases, and for each case that needs a process
-    /// of its own.
+    /// of its own. A [`MemoryOption`] has the place of `{memory}`, or is added.
     Spawned(String),
 }
 
@@ -44,28 +45,37 @@ impl Subject {
     pub(crate) fn server(&self, stop: &Stop) -> Result<Server, Unreachable> {
         match self {
             Self::Running(text) => reach(text).map(Server::Running).map_err(Unreachable),
-            Self::Spawned(_) => self.process(stop).map(Server::Spawned),
+            Self::Spawned(_) => self.process(None, stop).map(Server::Spawned),
         }
     }
 
-    /// A process of its own for one case; only of a spawned subject.
-    pub(crate) fn process(&self, stop: &Stop) -> Result<Process, Unreachable> {
+    /// A process of its own for one case, with a ceiling if the option is there; only
+    /// of a spawned subject.
+    pub(crate) fn process(
+        &self,
+        ceiling: Option<&MemoryOption>,
+        stop: &Stop,
+    ) -> Result<Process, Unreachable> {
         match self {
             Self::Running(_) => Err(Unreachable("it was not started by the kit".to_owned())),
-            Self::Spawned(command) => Process::start(command, stop).map_err(Unreachable),
+            Self::Spawned(command) => {
+                Process::start(&with_memory(command, ceiling), stop).map_err(Unreachable)
+            }
         }
     }
 
-    /// The begin of a command that tries this subject again.
-    pub(crate) fn command(&self) -> String {
-        match self {
-            Self::Running(address) => format!("speicher conform {address} --yes"),
-            Self::Spawned(command) => {
-                format!(
-                    "speicher conform --spawn '{}'",
-                    command.replace('\'', r"'\''")
-                )
+    /// The begin of a command that tries this subject again, with the option if it has one.
+    pub(crate) fn command(&self, ceiling: Option<&MemoryOption>) -> String {
+        match (self, ceiling) {
+            (Self::Running(address), _) => format!("speicher conform {address} --yes"),
+            (Self::Spawned(command), None) => {
+                format!("speicher conform --spawn {}", quoted(command))
             }
+            (Self::Spawned(command), Some(option)) => format!(
+                "speicher conform --spawn {} --memory-option {}",
+                quoted(command),
+                quoted(option.text())
+            ),
         }
     }
 }
@@ -85,6 +95,11 @@ impl Server {
             Self::Spawned(process) => process.address(),
         }
     }
+}
+
+/// The text as one word of a shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// The first address of `host:port` that accepts a connection.

@@ -21,6 +21,7 @@ pub use event::{Event, Figure, Level};
 pub use line::LogFormat;
 
 use super::end::End;
+use super::pool;
 use super::refusal::Reason;
 use super::shutdown::StopCause;
 use episode::{Counter, Episode};
@@ -113,6 +114,9 @@ impl Log {
     pub fn write_panics(&self) {
         let log = self.clone();
         panic::set_hook(Box::new(move |panic| {
+            if pool::is_starting() {
+                return;
+            }
             let thread = thread::current();
             let thread = thread.name().unwrap_or("without a name");
             let place = panic.location().map(ToString::to_string);

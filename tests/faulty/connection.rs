@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use speicher::protocol::{Reply, Request};
 
 use crate::Server;
+use crate::ceiling::no_room;
 use crate::execution::{State, apply};
 use crate::fault::Fault;
-use crate::input::{End, Input};
+use crate::input::{End, Frame, Input};
 use crate::output::Output;
 use crate::request::{Asked, read};
 
@@ -33,17 +34,17 @@ pub fn serve(server: &Server, stream: TcpStream) -> io::Result<()> {
     let mut input = Input::new(server, &stream);
     let mut output = Output::new(server, &stream);
     let outcome = loop {
-        let (mut payloads, end) = input.batch()?;
+        let (mut frames, end) = input.batch()?;
         if server.has(Fault::ReadsFirst) {
-            payloads.sort_by_key(|payload| !payload.starts_with(br#"{"command":"GET""#));
+            frames.sort_by_key(|frame| !is_get(frame));
         }
         if server.has(Fault::EndMeansGone) && input.has_ended() {
             break Ok(());
         }
         let mut replies = Vec::new();
         let mut hangs_up = false;
-        for payload in payloads {
-            let reply = match read(server.fault, &payload) {
+        for frame in frames {
+            let reply = match asked(server, &frame) {
                 Asked::Request(request) => {
                     note_key(server, &request, &mut keys_set);
                     execute(server, &mut private, request)
@@ -55,6 +56,10 @@ pub fn serve(server: &Server, stream: TcpStream) -> io::Result<()> {
                     break;
                 }
             };
+            if server.has(Fault::FullCloses) && matches!(reply, Reply::Unavailable(_)) {
+                hangs_up = true;
+                break;
+            }
             let is_bad = matches!(reply, Reply::BadRequest(_));
             replies.push(reply);
             if is_bad && server.has(Fault::BadRequestCloses) {
@@ -91,6 +96,21 @@ pub fn serve(server: &Server, stream: TcpStream) -> io::Result<()> {
         std::mem::forget(stream);
     }
     outcome
+}
+
+fn is_get(frame: &Frame) -> bool {
+    matches!(frame, Frame::Payload(payload) if payload.starts_with(br#"{"command":"GET""#))
+}
+
+fn asked(server: &Server, frame: &Frame) -> Asked {
+    match (frame, server.fault) {
+        (Frame::Payload(payload), fault) => read(fault, payload),
+        (Frame::Dropped, Fault::FrameWithoutRoomCloses) => Asked::HangUp,
+        (Frame::Dropped, Fault::FrameWithoutRoomSilent) => Asked::Silence,
+        (Frame::Dropped, fault) => {
+            Asked::Answer(no_room(fault, server.ceiling.unwrap_or_default()))
+        }
+    }
 }
 
 fn execute(server: &Server, private: &mut State, request: Request) -> Reply {

@@ -9,6 +9,7 @@ use speicher::protocol::frame::{FRAME_LEN_MAX, header, read_frame};
 use speicher::protocol::{Entry, Json, Key, Reply, Request};
 use speicher::store::{Garbage, Store};
 
+use crate::ceiling::Room;
 use crate::fault::Fault;
 use crate::values::{is_falsy, json};
 use crate::{Server, lock};
@@ -30,6 +31,7 @@ pub struct State {
     leaked: Vec<Request>,
     /// The payloads of all SETs since the last RST, in a server that persists.
     log: Vec<Vec<u8>>,
+    room: Room,
 }
 
 /// Executes the request on the store that all connections share.
@@ -70,7 +72,17 @@ fn apply_to(store: &mut Store, request: &Request) -> Reply {
 }
 
 impl State {
+    pub fn with_room(room: Room) -> Self {
+        Self {
+            room,
+            ..Self::default()
+        }
+    }
+
     pub fn apply(&mut self, fault: Fault, request: Request) -> Reply {
+        if self.room.is_closed {
+            return Reply::Unavailable("The server is full.".to_owned());
+        }
         match &request {
             Request::Set { .. } => self.set(fault, request),
             Request::Get { .. } => self.get(fault, request),
@@ -104,10 +116,37 @@ impl State {
             }
             _ => {}
         }
+        if let Some(refusal) = self.refusal(fault, entry) {
+            return refusal;
+        }
+        self.room.set(entry);
         if fault == Fault::LeaksEntries {
             self.leaked.push(request.clone());
         }
         self.execute(request)
+    }
+
+    /// The reply to a SET without room.
+    fn refusal(&mut self, fault: Fault, entry: &Entry) -> Option<Reply> {
+        let mut refusal = self.room.refusal(fault, entry)?;
+        match fault {
+            Fault::FullEvicts => {
+                while let Some(key) = self.room.pop_oldest() {
+                    self.room.remove(fault, &key);
+                    let key = Key::new(&key).expect("it came in a request");
+                    self.execute(Request::Delete { key });
+                    refusal = self.room.refusal(fault, entry)?;
+                }
+            }
+            Fault::FullRefusesAll => self.room.is_closed = true,
+            Fault::FullRemovesReplaced => {
+                self.room.remove(fault, entry.key());
+                let key = Key::new(entry.key()).expect("it came in a request");
+                self.execute(Request::Delete { key });
+            }
+            _ => {}
+        }
+        Some(refusal)
     }
 
     fn get(&mut self, fault: Fault, request: Request) -> Reply {
@@ -169,6 +208,7 @@ impl State {
             }
             _ => {}
         }
+        self.room.remove(fault, key.as_str());
         let reply = self.execute(request);
         match fault {
             Fault::DelAlwaysOk => Reply::Done,
@@ -185,6 +225,7 @@ impl State {
             _ => {}
         }
         self.log.clear();
+        self.room.clear(fault);
         self.execute(Request::Reset)
     }
 

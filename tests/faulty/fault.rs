@@ -140,6 +140,20 @@ faults! {
     SharedReply "shared-reply" "All connections use one buffer for the reply."
     LeaksEntries "leaks-entries" "What is removed is never freed."
 
+    // What it holds, with a ceiling.
+    CeilingIgnored "ceiling-ignored" "The ceiling is no limit."
+    FullCloses "full-closes" "A SET without room closes the connection."
+    FullSentenceVague "full-sentence-vague" "The sentence of a 503 does not name the ceiling."
+    FullEvicts "full-evicts" "The entries that were set first make room for others."
+    FullRefusesAll "full-refuses-all" "Once a SET had no room, every request gets 503."
+    FullRemovesReplaced "full-removes-replaced" "A SET without room has removed the entry that it was to replace."
+    RstMakesNoRoom "rst-makes-no-room" "What RST removes is counted all the same."
+    DelMakesNoRoom "del-makes-no-room" "What DEL removes is counted all the same."
+    FrameWithoutRoomCloses "frame-without-room-closes" "A frame without room closes the connection."
+    FrameWithoutRoomSilent "frame-without-room-silent" "A frame without room gets no reply."
+    FrameWithoutRoomCut "frame-without-room-cut" "Of a frame without room, only what has come is dropped."
+    LongFramesRefuseOthers "long-frames-refuse-others" "Frames in progress take the room of all entries."
+
     // What is answered.
     Always200 "always-200" "Everything is answered with 200."
     Always400 "always-400" "Everything is answered with 400."

@@ -9,10 +9,18 @@ use speicher::protocol::FrameError;
 use speicher::protocol::frame::{FRAME_LEN_MAX_DEFAULT, HEADER_LEN, payload_len};
 
 use crate::Server;
+use crate::ceiling::FrameShare;
 use crate::fault::Fault;
 
 /// Bytes asked of the socket at once.
 const READ_LEN: usize = 64 << 10;
+
+/// What came of a frame.
+pub enum Frame {
+    Payload(Vec<u8>),
+    /// It was dropped, for lack of room.
+    Dropped,
+}
 
 /// Why no more frames come.
 pub enum End {
@@ -30,6 +38,10 @@ pub struct Input<'a> {
     begun: Option<Instant>,
     /// What is allocated for a length that was only announced.
     reserved: Vec<u8>,
+    /// Of a long frame that is in the buffer in part.
+    share: Option<FrameShare>,
+    /// What is left of a frame that is dropped.
+    to_drop: usize,
 }
 
 impl<'a> Input<'a> {
@@ -40,28 +52,32 @@ impl<'a> Input<'a> {
             buffer: Vec::new(),
             begun: None,
             reserved: Vec::new(),
+            share: None,
+            to_drop: 0,
         }
     }
 
-    /// Waits for frames; the payloads of all that have come, and the end if it
-    /// has come behind them.
-    pub fn batch(&mut self) -> io::Result<(Vec<Vec<u8>>, Option<End>)> {
+    /// Waits for frames; all that have come, and the end if it has come behind
+    /// them.
+    pub fn batch(&mut self) -> io::Result<(Vec<Frame>, Option<End>)> {
         if let Fault::HeaderRecvOnce | Fault::PayloadRecvOnce | Fault::FrameRecvOnce =
             self.server.fault
         {
-            return self.recv_once();
+            let (payloads, end) = self.recv_once()?;
+            return Ok((payloads.into_iter().map(Frame::Payload).collect(), end));
         }
         loop {
-            let (payloads, end) = self.cut();
-            if !payloads.is_empty() || end.is_some() {
-                return Ok((payloads, end));
+            let (frames, end) = self.cut();
+            if !frames.is_empty() || end.is_some() {
+                return Ok((frames, end));
             }
             if self.fill()? == 0 {
                 let rest = std::mem::take(&mut self.buffer);
                 return Ok(match rest.len() {
                     0 => (Vec::new(), Some(End::Closed)),
                     HEADER_LEN.. if self.server.has(Fault::CutFrameExecuted) => {
-                        (vec![rest[HEADER_LEN..].to_vec()], Some(End::Closed))
+                        let payload = rest[HEADER_LEN..].to_vec();
+                        (vec![Frame::Payload(payload)], Some(End::Closed))
                     }
                     _ => (Vec::new(), Some(End::CutShort)),
                 });
@@ -77,11 +93,36 @@ impl<'a> Input<'a> {
     }
 
     /// Takes the complete frames out of the buffer.
-    fn cut(&mut self) -> (Vec<Vec<u8>>, Option<End>) {
-        let (mut payloads, mut end) = (Vec::new(), None);
+    fn cut(&mut self) -> (Vec<Frame>, Option<End>) {
+        let (mut frames, mut end) = (Vec::new(), None);
         let mut rest = &self.buffer[..];
-        while let Some((header, behind)) = rest.split_first_chunk::<HEADER_LEN>() {
+        loop {
+            if self.to_drop > 0 {
+                let dropped = rest.len().min(self.to_drop);
+                rest = &rest[dropped..];
+                self.to_drop -= dropped;
+                if self.to_drop > 0 {
+                    break;
+                }
+                frames.push(Frame::Dropped);
+            }
+            let Some((header, behind)) = rest.split_first_chunk::<HEADER_LEN>() else {
+                break;
+            };
             let announced = announced(self.server.fault, *header);
+            if let Ok(len) = announced
+                && FrameShare::is_needed(len)
+                && self.share.is_none()
+            {
+                self.share = FrameShare::take(self.server.fault, self.server.ceiling, len);
+                if self.share.is_none() {
+                    self.to_drop = match self.server.fault {
+                        Fault::FrameWithoutRoomCut => rest.len(),
+                        _ => HEADER_LEN + len,
+                    };
+                    continue;
+                }
+            }
             if let (Fault::AllocatesAnnounced, Ok(len)) = (self.server.fault, announced)
                 && self.reserved.len() < len
             {
@@ -89,7 +130,8 @@ impl<'a> Input<'a> {
             }
             match announced.map(|len| payload_in(self.server.fault, behind, len)) {
                 Ok(Some(len)) => {
-                    payloads.push(behind[..len].to_vec());
+                    frames.push(Frame::Payload(behind[..len].to_vec()));
+                    self.share = None;
                     rest = &behind[len..];
                 }
                 Ok(None) => break,
@@ -100,7 +142,7 @@ impl<'a> Input<'a> {
                 }
             }
         }
-        if self.server.has(Fault::PartForgotten) && !payloads.is_empty() {
+        if self.server.has(Fault::PartForgotten) && !frames.is_empty() {
             rest = &[];
         }
         let taken = self.buffer.len() - rest.len();
@@ -108,7 +150,7 @@ impl<'a> Input<'a> {
         if taken > 0 {
             self.begun = None;
         }
-        (payloads, end)
+        (frames, end)
     }
 
     /// Reads once, not beyond the frame timeout, which grows with what came.

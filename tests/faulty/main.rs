@@ -3,6 +3,7 @@
 //! One thread per connection and one lock around the store, from the pieces of
 //! the library. Without a fault it passes every case.
 
+mod ceiling;
 mod connection;
 mod execution;
 mod fault;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use argh::FromArgs;
 use threadpool::ThreadPool;
 
+use ceiling::Room;
 use execution::State;
 use fault::Fault;
 use lifecycle::Connections;
@@ -40,6 +42,10 @@ struct Arguments {
     #[argh(option, default = "2.0")]
     frame_timeout: f64,
 
+    /// the most bytes that it may hold; without, as many as there are
+    #[argh(option)]
+    memory_max: Option<usize>,
+
     /// print the faults
     #[argh(switch)]
     list: bool,
@@ -49,6 +55,7 @@ struct Arguments {
 struct Server {
     fault: Fault,
     frame_timeout: Duration,
+    ceiling: Option<usize>,
     state: Mutex<State>,
     connections: Connections,
     /// The one reply buffer of the fault that has only one.
@@ -76,7 +83,8 @@ fn main() -> ExitCode {
     let server = Arc::new(Server {
         fault: arguments.fault,
         frame_timeout: Duration::from_secs_f64(arguments.frame_timeout),
-        state: Mutex::default(),
+        ceiling: arguments.memory_max,
+        state: Mutex::new(State::with_room(Room::new(arguments.memory_max))),
         connections: Connections::default(),
         shared_reply: Mutex::default(),
     });

@@ -155,13 +155,15 @@ fn what_the_environment_says_is_done() {
         ("SPEICHER_MODEL", "threads"),
         ("SPEICHER_WORKERS", "3"),
         ("SPEICHER_FRAME_MAX", "100"),
+        ("SPEICHER_MEMORY_MAX", "1G"),
         ("SPEICHER_VERBOSE", "yes"),
     ];
     let mut command = command(&["--workers", "2"]);
     command.envs(variables);
     let server = Process::spawn(command);
     let ready_line = &server.ready_line;
-    assert!(ready_line.ends_with("(threads, 2 workers)"), "{ready_line}");
+    let expected = "(threads, 2 workers, 1 GiB of memory)";
+    assert!(ready_line.ends_with(expected), "{ready_line}");
     let mut peer = server.connect();
     assert_eq!(peer.set("k", "1"), 200);
     server.complaint(" connected");
@@ -338,6 +340,25 @@ fn a_check_warns_of_the_system_s_limits() {
         !warned("-n 500", &few).contains("files"),
         "there are enough"
     );
+}
+
+#[test]
+fn a_check_warns_of_a_ceiling_that_is_above_the_memory_there_is() {
+    let outcome = check(&["--port", "0", "--memory-max", "900000G"], &[]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+    assert!(outcome.stdout.contains("lower --memory-max"));
+    let outcome = check(&["--port", "0", "--memory-max", "64M"], &[]);
+    assert!(!outcome.stdout.contains("lower --memory-max"));
+}
+
+#[cfg(feature = "metrics")]
+#[test]
+fn a_check_tries_the_address_for_metrics_too() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("it is bound").to_string();
+    let outcome = check(&["--port", "0", "--metrics", &address], &[]);
+    assert_eq!(outcome.code, Some(1));
+    assert!(outcome.stderr.contains("--metrics"), "{}", outcome.stderr);
 }
 
 #[cfg(feature = "cluster")]

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::Duration;
 
-use speicher::conformance::{Case, Level, Options, Subject, Verdict, all, run};
+use speicher::conformance::{Case, Level, MemoryOption, Options, Subject, Verdict, all, run};
 
 /// Each fault of `tests/faulty` with the cases that are there to catch it.
 #[rustfmt::skip]
@@ -181,6 +181,19 @@ const CAUGHT: &[(&str, &[&str])] = &[
     ("writes-under-lock", &["limit/never-reads"]),
     ("shared-reply", &["pipeline/two-clients", "concurrency/own-keys"]),
     ("leaks-entries", &["lifecycle/memory-of-entries"]),
+    // What it holds, with a ceiling.
+    ("ceiling-ignored", &["memory/full-set-gets-503", "memory/long-frames-keep-step"]),
+    ("full-closes", &["memory/full-set-gets-503"]),
+    ("full-sentence-vague", &["memory/full-names-the-ceiling"]),
+    ("full-evicts", &["memory/full-keeps-what-it-acknowledged", "memory/full-set-gets-503"]),
+    ("full-refuses-all", &["memory/full-get-del-rst-go-on", "memory/rst-makes-room"]),
+    ("full-removes-replaced", &["memory/refused-set-changes-nothing"]),
+    ("rst-makes-no-room", &["memory/rst-makes-room"]),
+    ("del-makes-no-room", &["memory/del-makes-room"]),
+    ("frame-without-room-closes", &["memory/long-frames-keep-step"]),
+    ("frame-without-room-silent", &["memory/long-frames-keep-step"]),
+    ("frame-without-room-cut", &["memory/long-frames-keep-step"]),
+    ("long-frames-refuse-others", &["memory/small-requests-beside-long-frames"]),
     // What is answered.
     ("always-200", &["request/set-alone", "reply/del-miss"]),
     ("always-400", &["request/set", "reply/set", "value/numbers-of-any-size"]),
@@ -227,11 +240,17 @@ pub fn faulty(fault: &str) -> String {
     format!("'{program}' {fault} --port {{port}} --frame-timeout 1")
 }
 
+/// How that server and ours are given a ceiling.
+pub fn memory_option() -> MemoryOption {
+    "--memory-max {bytes}".parse().expect("it has a place")
+}
+
 /// Runs the cases on the server with the fault; those that do not catch it.
 fn missed(fault: &str, cases: &[&'static Case], timeout: Duration) -> Vec<String> {
     let options = Options {
         timeout,
         frame_timeout: Duration::from_secs(1),
+        memory_option: Some(memory_option()),
         ..Options::default()
     };
     let subject = Subject::Spawned(faulty(fault));

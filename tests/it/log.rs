@@ -6,9 +6,11 @@ use std::io::Read;
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
 
 use serde_json::Value;
-use speicher::server::Model;
+use speicher::server::{Log, Model};
 
 use crate::harness::*;
 
@@ -242,6 +244,88 @@ fn a_server_that_fails_says_so_in_the_format_of_its_log() {
     let (code, said) = run(&[&["--log", "json"], &mistake[..]].concat());
     assert_eq!(code, Some(2));
     assert_eq!(events(&objects(&said)), ["failed"]);
+}
+
+#[test]
+fn a_refusal_is_over_when_there_was_none_for_ten_seconds() {
+    let server = Process::serve(&[
+        "--workers",
+        "1",
+        "--queue-timeout",
+        "1ms",
+        "--idle-eviction",
+        "0",
+    ]);
+    let mut served = server.connect();
+    assert_eq!(served.set("k", "1"), 200);
+    for _ in 0..3 {
+        assert_eq!(status_of(&server.connect().reply()), 503);
+    }
+    let said = server.complaint("refusing no more connections; 3 ");
+    assert!(!said.contains("stopping"), "{said}");
+}
+
+/// Says to the test below that it is the process that panics.
+const PANICS: &str = "LOG_TEST_PANICS";
+
+/// The test runs itself again, because a process has one hook for panics.
+#[test]
+fn a_panic_is_one_line_of_the_log() {
+    if let Ok(format) = std::env::var(PANICS) {
+        let log = Log::start(format.parse().expect("a format")).expect("a thread");
+        log.write_panics();
+        let worker = thread::Builder::new().name("worker".to_owned());
+        let worker = worker.spawn(|| panic!("the fault\nof this test"));
+        let _ = worker.expect("a thread").join();
+        return;
+    }
+    let said = |format: &str, backtrace| {
+        let output = Command::new(std::env::current_exe().expect("it runs"))
+            .args([
+                "log::a_panic_is_one_line_of_the_log",
+                "--exact",
+                "--nocapture",
+            ])
+            .env(PANICS, format)
+            .env("RUST_BACKTRACE", backtrace)
+            .output();
+        String::from_utf8(output.expect("it runs").stderr).expect("UTF-8")
+    };
+    let text = said("text", "0");
+    let message = without_time(line_with(&text, "panicked"));
+    assert!(
+        message.starts_with("thread worker panicked at "),
+        "{message}"
+    );
+    assert!(message.ends_with(": the fault\\nof this test"), "{message}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(
+        said("text", "1").lines().count() > 1,
+        "somebody asked for it"
+    );
+    for (backtrace, has_some) in [("0", false), ("1", true)] {
+        let objects = objects(&said("json", backtrace));
+        assert_eq!(events(&objects), ["panicked"]);
+        assert_eq!(objects[0]["panic"], "the fault\nof this test");
+        assert_eq!(objects[0]["backtrace"].is_string(), has_some);
+    }
+}
+
+/// threadpool panics then, which is no bug.
+#[test]
+fn too_many_workers_are_one_line_and_no_panic() {
+    let flags = ["--workers", "5000", "--log", "json"];
+    let mut server = Process::serve_under("-v 500000", &flags);
+    assert_eq!(server.ready_line, "");
+    assert_eq!(server.wait().0.code(), Some(1));
+    let said = server.complaint("failed");
+    let objects = objects(&said);
+    assert_eq!(events(&objects), ["failed"]);
+    let message = objects[0]["message"].as_str().expect("a string");
+    assert!(
+        message.contains("can't start 5000 worker threads"),
+        "{message}"
+    );
 }
 
 /// A file of the test that is removed again.

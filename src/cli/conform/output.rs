@@ -22,10 +22,10 @@ impl<'a> Line<'a> {
             id: case.id,
             clauses: &case.clauses,
             claim: case.claim,
-            needs: if case.needs_spawn() {
-                " (needs --spawn)"
-            } else {
-                ""
+            needs: match (case.needs_spawn(), case.needs_memory_option()) {
+                (_, true) => " (needs --spawn and --memory-option)",
+                (true, false) => " (needs --spawn)",
+                (false, false) => "",
             },
         }
     }
