@@ -16,3 +16,8 @@ pub use ceiling::{CEILING_MIN, Usage, set_ceiling, usage};
 pub use glibc::share_one_heap;
 pub(crate) use glibc::trim;
 pub use size::Size;
+
+/// Whether the process could have so many bytes of address space more.
+pub(crate) fn has_address_space(len: usize) -> bool {
+    block::Block::new(len).is_some()
+}

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use threadpool::ThreadPool;
 
 use super::interruptible::Interruptible;
+use crate::memory;
 use crate::server::config::Config;
 use crate::server::counts::{Counts, WorkerCounts};
 use crate::server::eviction::Evictor;
@@ -308,15 +309,22 @@ impl Drop for Permit {
     }
 }
 
+/// What a worker's thread takes of the address space besides its stack, in bytes: the
+/// stack that std has it handle a stack overflow on, and guard pages.
+const WORKER_REST_LEN: usize = 32 << 10;
+
 fn start_pool(workers: usize) -> io::Result<ThreadPool> {
+    // A thread that starts and then has no room for the rest ends the process.
+    let has_room = memory::has_address_space(workers * (WORKER_STACK_LEN + WORKER_REST_LEN));
     let pool = threadpool::Builder::new()
         .num_threads(workers)
         .thread_name("worker".to_owned())
         .thread_stack_size(WORKER_STACK_LEN);
-    pool::start(pool).map_err(|_| {
+    let started = has_room.then(|| pool::start(pool).ok()).flatten();
+    started.ok_or_else(|| {
         io::Error::other(format!(
-            "can't start {workers} worker threads; lower --workers, or raise the limit \
-             on processes (ulimit -u)"
+            "can't start {workers} worker threads; lower --workers, or raise the limits \
+             on processes and addresses (ulimit -u, ulimit -v)"
         ))
     })
 }
