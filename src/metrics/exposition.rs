@@ -98,7 +98,7 @@ impl Exposition {
                 "speicher_drive",
                 "How long it takes to serve those that are ready, during which others wait: with \
                  the epoll model each round of a loop, with tokio each time that a connection \
-                 is driven.",
+                 is driven. One of 16 is measured, and stands for those before it.",
                 sums.drive_times.clone(),
             )];
         }
@@ -110,7 +110,8 @@ impl Exposition {
             ),
             Family::times(
                 "speicher_store_wait",
-                "A batch's way to the store thread and back, its execution included.",
+                "A batch's way to the store thread and back, its execution included. One of 16 is \
+                 measured, and stands for those before it.",
                 sums.store_waits.clone(),
             ),
         ];
@@ -165,7 +166,8 @@ fn requests(sums: &Sums) -> Vec<Family> {
         ),
         Family::times(
             "speicher_batch",
-            "From a batch of requests that is complete and parsed to its replies, encoded.",
+            "From a batch of requests that is complete to its replies, encoded. One of 16 is \
+             measured, and stands for those before it.",
             sums.batch_times.clone(),
         ),
         Family::counter(

@@ -7,6 +7,7 @@ mod connections;
 mod histogram;
 #[cfg(feature = "cluster")]
 mod remote;
+mod sampler;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -20,6 +21,8 @@ use self::histogram::{Count, Sizes, Times};
 use self::remote::RemoteCounts;
 #[cfg(feature = "cluster")]
 pub(crate) use self::remote::RemoteSums;
+pub(crate) use self::sampler::Sample;
+use self::sampler::Sampler;
 use super::refusal::Reason;
 use crate::store::{ANSWERS, StoreSize, Tally};
 
@@ -106,6 +109,9 @@ impl Counts {
         drop(threads);
         ThreadCounts {
             cells,
+            batches: Sampler::new(self.is_timed),
+            #[cfg(any(feature = "tokio", feature = "epoll"))]
+            drives: Sampler::new(self.is_timed),
             server: Arc::clone(self),
         }
     }
@@ -244,13 +250,22 @@ impl Cells {
 /// The counts of one thread, which only it changes.
 pub(crate) struct ThreadCounts {
     cells: Arc<Cells>,
+    batches: Sampler,
+    #[cfg(any(feature = "tokio", feature = "epoll"))]
+    drives: Sampler,
     server: Arc<Counts>,
 }
 
 impl ThreadCounts {
-    /// The time, if anybody may ask for how long something took.
-    pub(super) fn now(&self) -> Option<Instant> {
-        self.server.now()
+    /// A batch is complete, and about to be executed; it may be one that is
+    /// measured.
+    #[inline]
+    pub(super) fn sample_batch(&mut self) -> Option<Sample> {
+        let weight = self.batches.choose()?;
+        Some(Sample {
+            begun: Instant::now(),
+            weight,
+        })
     }
 
     /// A connection of this thread begins to be served.
@@ -268,40 +283,49 @@ impl ThreadCounts {
         self.cells.sent.add(len as u64);
     }
 
-    /// A batch that was complete at that time is answered, and its replies
-    /// have not left yet.
-    pub(super) fn answered(&mut self, tally: &mut Tally, complete_at: Option<Instant>) {
+    /// A batch is answered, and its replies have not left yet.
+    #[inline]
+    pub(super) fn answered(&mut self, tally: &mut Tally, sample: Option<Sample>) {
         let mut requests = 0;
         tally.take(|kind, count| {
             self.cells.answers[kind].add(count);
             requests += count;
         });
-        self.cells.batch_sizes.observe(requests);
-        if let Some(complete_at) = complete_at {
-            self.cells.batch_times.observe_time(complete_at.elapsed());
+        self.cells.batch_sizes.observe(requests, 1);
+        if let Some(sample) = sample {
+            sample.observe_in(&self.cells.batch_times);
         }
     }
 
     /// An event loop has gone round, or a connection was driven.
     #[cfg(any(feature = "tokio", feature = "epoll"))]
+    #[inline]
     pub(super) fn drove(&mut self, begun: Instant, ended: Instant) {
-        if self.server.is_timed {
-            self.cells.drive_times.observe_time(ended - begun);
+        if let Some(weight) = self.drives.choose() {
+            let times = &self.cells.drive_times;
+            times.observe_time(ended - begun, weight);
         }
     }
 
     /// A batch was on its way to the store thread and back since then.
-    pub(super) fn waited_for_store(&mut self, since: Option<Instant>) {
-        if let Some(since) = since {
-            self.cells.store_waits.observe_time(since.elapsed());
+    pub(super) fn waited_for_store(&mut self, sample: Option<Sample>) {
+        if let Some(sample) = sample {
+            sample.observe_in(&self.cells.store_waits);
         }
     }
 
     /// A connection has waited for a worker since then, and has one now.
     pub(super) fn waited_for_worker(&mut self, since: Option<Instant>) {
         if let Some(since) = since {
-            self.cells.worker_waits.observe_time(since.elapsed());
+            self.cells.worker_waits.observe_time(since.elapsed(), 1);
         }
+    }
+}
+
+impl Sample {
+    #[cold]
+    fn observe_in(self, times: &Times) {
+        times.observe_time(self.begun.elapsed(), self.weight);
     }
 }
 

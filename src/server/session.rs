@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
 use super::config::Config;
-use super::counts::ThreadCounts;
+use super::counts::{Sample, ThreadCounts};
 use super::end::End;
 use super::limits::{DRAIN_CONFIRM_MAX, DRAIN_EMPTY_READS, DRAIN_READ_MAX, PENDING_LEN_MAX};
 use super::linger::Linger;
@@ -71,8 +71,8 @@ pub(super) struct Session {
     batch: Option<Box<Batch>>,
     /// The store has the batch.
     executing: bool,
-    /// When there was a batch to execute, or the rest of one, if anybody may ask.
-    complete_at: Option<Instant>,
+    /// Of the batch that is executed, if it is one that is measured.
+    sample: Option<Sample>,
     frame: FramePace,
     /// Of replies that the socket had no room for.
     blocked: Option<Box<Blocked>>,
@@ -95,7 +95,7 @@ impl Session {
             encoder: Encoder::default(),
             batch: None,
             executing: false,
-            complete_at: None,
+            sample: None,
             frame: FramePace::new(config.frame_timeout),
             blocked: None,
             write_timeout: config.write_timeout,
@@ -167,7 +167,6 @@ impl Session {
                 self.frame.wait(self.decoder.buffered());
                 return self.read_on();
             }
-            self.complete_at = counts.now();
         }
         if let Some(batch) = &mut self.batch {
             // One at a time, when there is no memory to keep more.
@@ -179,14 +178,14 @@ impl Session {
             batch.encode(&mut self.encoder, len_max);
             // Before the peer can read a reply, and look whether it was counted.
             if !batch.tally().is_empty() {
-                counts.answered(batch.tally(), self.complete_at.take());
+                counts.answered(batch.tally(), self.sample.take());
             }
         }
         if self.encoder.pending() > 0 {
             return Next::Write;
         }
         self.executing = true;
-        self.complete_at = self.complete_at.or_else(|| counts.now());
+        self.sample = counts.sample_batch();
         Next::Execute
     }
 
@@ -196,9 +195,9 @@ impl Session {
         self.batch.get_or_insert_default()
     }
 
-    /// When there was something to execute, if anybody may ask.
-    pub(super) fn complete_at(&self) -> Option<Instant> {
-        self.complete_at
+    /// When the batch was complete, if it is one that is measured.
+    pub(super) fn sample(&self) -> Option<Sample> {
+        self.sample
     }
 
     /// The store has executed the batch, or as much of it as has room.

@@ -45,13 +45,13 @@ impl<const FIRST: u32, const N: usize> Default for Histogram<FIRST, N> {
 }
 
 impl<const FIRST: u32, const N: usize> Histogram<FIRST, N> {
-    /// To be called by one thread at a time.
-    pub(super) fn observe(&self, value: u64) {
+    /// A value, so many times. To be called by one thread at a time.
+    pub(super) fn observe(&self, value: u64, times: u64) {
         // The least power of two that is not less than the value.
         let power = u64::BITS - value.saturating_sub(1).leading_zeros();
         let bucket = power.saturating_sub(FIRST) as usize;
-        self.buckets[bucket.min(N - 1)].add(1);
-        self.sum.add(value);
+        self.buckets[bucket.min(N - 1)].add(times);
+        self.sum.add(value * times);
     }
 
     /// Adds what was observed to a distribution.
@@ -66,9 +66,10 @@ impl<const FIRST: u32, const N: usize> Histogram<FIRST, N> {
 }
 
 impl Times {
-    pub(super) fn observe_time(&self, time: Duration) {
+    /// One time, or one that stands for so many.
+    pub(super) fn observe_time(&self, time: Duration, times: u32) {
         // No process runs for longer than 64 bits can tell.
-        self.observe(time.as_nanos() as u64);
+        self.observe(time.as_nanos() as u64, u64::from(times));
     }
 }
 
@@ -91,8 +92,8 @@ mod tests {
     #[test]
     fn a_value_is_in_the_first_bucket_whose_bound_it_does_not_exceed() {
         let sizes = Sizes::default();
-        for value in [1, 2, 3, 4, 5, 512, 513, u64::MAX] {
-            sizes.observe(value);
+        for value in [1, 2, 3, 4, 5, 512, 513, u64::MAX / 2] {
+            sizes.observe(value, 1);
         }
         let mut distribution = Distribution::default();
         sizes.add_to(&mut distribution);
@@ -104,7 +105,7 @@ mod tests {
         let mut distribution = Distribution::default();
         for nanos in [0, 256, 257, 20_000_000_000] {
             let times = Times::default();
-            times.observe_time(Duration::from_nanos(nanos));
+            times.observe_time(Duration::from_nanos(nanos), 1);
             times.add_to(&mut distribution);
         }
         assert_eq!((distribution.first, distribution.sum), (8, 20_000_000_513));

@@ -46,7 +46,7 @@ impl RemoteCounts {
         let times = self.round_trips.lock();
         times
             .unwrap_or_else(PoisonError::into_inner)
-            .observe_time(time);
+            .observe_time(time, 1);
     }
 
     #[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "nobody asks"))]

@@ -74,9 +74,9 @@ impl Connection<'_> {
             }
             match self.session.next(self.counts) {
                 Next::Execute => {
-                    let complete_at = self.session.complete_at();
+                    let sample = self.session.sample();
                     let batch = self.session.batch();
-                    self.store.execute(batch, complete_at, self.counts)?;
+                    self.store.execute(batch, sample, self.counts)?;
                     self.session.executed();
                 }
                 Next::Write => self.write()?,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvError, Sender, TryRecvError, bounded};
 
 use super::parse_limit::ParseLimit;
-use crate::server::counts::ThreadCounts;
+use crate::server::counts::{Sample, ThreadCounts};
 use crate::server::lazy_free::LazyFree;
 use crate::server::shutdown::{Shutdown, StopCause};
 use crate::store::{Batch, Store, StoreLost, StoreSize};
@@ -49,20 +49,21 @@ pub(super) struct StoreHandle {
 }
 
 impl StoreHandle {
-    /// Has the batch's requests executed in order, and waits for it. It is
-    /// complete since then, if anybody may ask how long this takes.
+    /// Has the batch's requests executed in order, and waits for it. That is
+    /// measured if the batch is.
     pub(super) fn execute(
         &mut self,
         batch: &mut Batch,
-        complete_at: Option<Instant>,
+        mut sample: Option<Sample>,
         counts: &mut ThreadCounts,
     ) -> Result<(), StoreLost> {
-        let mut sent_at = complete_at;
         if batch.has_long_frame() {
             // Here, for at the store thread everybody would wait.
             let _permit = self.parse_limit.acquire();
             batch.parse();
-            sent_at = counts.now();
+            if let Some(sample) = &mut sample {
+                sample.begun = Instant::now();
+            }
         }
         let job = Execute {
             batch: std::mem::take(batch),
@@ -70,7 +71,7 @@ impl StoreHandle {
         };
         self.jobs.send(Job::Execute(job)).map_err(|_| StoreLost)?;
         let job = receive(&self.replies).map_err(|_| StoreLost)?;
-        counts.waited_for_store(sent_at);
+        counts.waited_for_store(sample);
         self.reply_to = Some(job.reply_to);
         *batch = job.batch;
         self.lazy_free.free_of(batch);

@@ -85,7 +85,7 @@ fn every_metric_has_help() {
             .lines()
             .find_map(|line| line.strip_prefix(&format!("# HELP {name} ")));
         assert!(
-            help.is_some_and(|help| help.ends_with(['.', '1', '3'])),
+            help.is_some_and(|help| help.ends_with('.')),
             "{name}: {help:?}"
         );
     }
