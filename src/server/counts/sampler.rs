@@ -16,7 +16,7 @@ pub(super) struct Sampler {
 
 /// How many one of them stands for, on average.
 #[cfg(test)]
-const GAP_MEAN: u32 = (GAP_MAX + 1) / 2;
+const GAP_MEAN: u32 = GAP_MAX.div_ceil(2);
 
 /// A power of two.
 const GAP_MAX: u32 = 32;
