@@ -272,13 +272,12 @@ impl Host<'_> {
     fn cannot_start(&self, case: &Case) -> Option<&'static str> {
         match (self.subject, &self.options.memory_option) {
             (Subject::Running(_), _) if case.needs_memory_option() => {
-                Some("only --spawn with --memory-option can give a server a small ceiling")
+                Some("only --spawn with --memory-option gives a server a small ceiling")
             }
             (Subject::Running(_), _) => Some("only --spawn can start and stop a server"),
-            (Subject::Spawned(_), None) if case.needs_memory_option() => Some(
-                "for a server with a ceiling on its memory; --memory-option says how it is given \
-                 a small one",
-            ),
+            (Subject::Spawned(_), None) if case.needs_memory_option() => {
+                Some("only --memory-option gives a server a small ceiling")
+            }
             _ => None,
         }
     }

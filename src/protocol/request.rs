@@ -255,9 +255,9 @@ pub enum BadRequest {
     /// There is no memory for the entry, which is no fault of the request (A6).
     NoMemory,
     /// The entry would grow a store that holds as much as the server's ceiling
-    /// allows (A6).
+    /// allows (S6).
     Full,
-    /// The server's ceiling leaves no room for a frame of so many bytes (A6).
+    /// The server's ceiling leaves no room for a frame of so many bytes (F9).
     NoRoomForFrame {
         /// The length of the frame, with its header.
         frame_len: usize,

@@ -19,6 +19,8 @@ mod configuration;
 #[cfg(feature = "conformance")]
 mod conformance;
 #[cfg(feature = "conformance")]
+mod conformance_ceiling;
+#[cfg(feature = "conformance")]
 mod conformance_client;
 #[cfg(feature = "conformance")]
 mod conformance_report;

@@ -52,7 +52,7 @@ pub(super) fn list<'a>(lines: impl Iterator<Item = Line<'a>>) -> Result<Option<R
             ..
         } = line;
         let clauses = line.clauses.join(" ");
-        text += &format!("{level:6}  {id:38} {clauses:8} {claim}{needs}\n");
+        text += &format!("{level:6}  {id:40} {clauses:8} {claim}{needs}\n");
     }
     write_out(&text)?;
     Ok(None)

@@ -167,9 +167,12 @@ pub fn summary(report: &Report) -> String {
         .filter(|record| record.verdict == Verdict::Skip);
     let (not_run, skipped): (Vec<_>, Vec<_>) =
         skipped.partition(|record| report.is_not_run(record));
-    if !skipped.is_empty() {
-        let skipped = skipped.len();
-        let _ = writeln!(text, "{skipped} cases were skipped; they need --spawn.");
+    for alike in skipped.chunk_by(|a, b| a.remark == b.remark) {
+        let cases = match alike.len() {
+            1 => "1 case was".to_owned(),
+            n => format!("{n} cases were"),
+        };
+        let _ = writeln!(text, "{cases} skipped: {}.", alike[0].remark);
     }
     if !not_run.is_empty() {
         let _ = writeln!(text, "{} cases were not run.", not_run.len());

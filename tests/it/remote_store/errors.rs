@@ -122,7 +122,7 @@ fn a_long_value_that_changes_while_it_is_fetched_is_what_is_there_at_last() {
     assert_eq!(heard[heard.len() - 3..], fetched);
 }
 
-/// A6
+/// A6, S6, S7
 #[test]
 fn a_store_without_memory_refuses_sets_and_still_answers_gets_and_dels() {
     if !can_start() {
