@@ -161,7 +161,7 @@ fn what_the_environment_says_is_done() {
     command.envs(variables);
     let server = Process::spawn(command);
     let ready_line = &server.ready_line;
-    assert!(ready_line.ends_with("(threads, 2 workers)"), "{ready_line}");
+    assert!(ready_line.contains("(threads, 2 workers"), "{ready_line}");
     let mut peer = server.connect();
     assert_eq!(peer.set("k", "1"), 200);
     server.complaint(" connected");

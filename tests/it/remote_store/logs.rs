@@ -65,4 +65,8 @@ fn a_node_that_is_gone_is_one_line_and_so_is_its_return() {
     }
     let said = server.complaint("can't be reached (");
     assert_eq!(said.matches("can't be reached (").count(), 1, "{said}");
+    node.come_back();
+    wait_until_status(&server, 404, &get("absent"));
+    let said = server.complaint("can be reached again");
+    assert_eq!(said.matches("can be reached again").count(), 1, "{said}");
 }
