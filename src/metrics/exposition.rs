@@ -98,7 +98,7 @@ impl Exposition {
                 "speicher_drive",
                 "How long it takes to serve those that are ready, during which others wait: with \
                  the epoll model each round of a loop, with tokio each time that a connection \
-                 is driven. One of 16 is measured, and stands for those before it.",
+                 is driven. Of many, some are measured, which stand for all.",
                 sums.drive_times.clone(),
             )];
         }
@@ -110,8 +110,8 @@ impl Exposition {
             ),
             Family::times(
                 "speicher_store_wait",
-                "A batch's way to the store thread and back, its execution included. One of 16 is \
-                 measured, and stands for those before it.",
+                "A batch's way to the store thread and back, its execution included. Of many, some \
+                 are measured, which stand for all.",
                 sums.store_waits.clone(),
             ),
         ];
@@ -166,8 +166,8 @@ fn requests(sums: &Sums) -> Vec<Family> {
         ),
         Family::times(
             "speicher_batch",
-            "From a batch of requests that is complete to its replies, encoded. One of 16 is \
-             measured, and stands for those before it.",
+            "From a batch of requests that is complete to its replies, encoded. Of many, some are \
+             measured, which stand for all.",
             sums.batch_times.clone(),
         ),
         Family::counter(

@@ -50,12 +50,17 @@ struct Threads {
     free: Vec<Arc<Cells>>,
 }
 
+/// Places for the kinds of answers: as many as there are, and more, so that a
+/// place is found without a check.
+const PLACES: usize = ANSWERS.next_power_of_two();
+
 /// The counts of one thread at a time. The alignment keeps those of two threads
 /// from sharing a cache line, also where lines are fetched in pairs.
 #[derive(Debug)]
 #[repr(align(128))]
 struct Cells {
-    answers: [Count; ANSWERS],
+    /// By their kind, as in a [`Tally`].
+    answers: [Count; PLACES],
     received: Count,
     sent: Count,
     batch_sizes: Sizes,
@@ -261,11 +266,24 @@ impl ThreadCounts {
     /// measured.
     #[inline]
     pub(super) fn sample_batch(&mut self) -> Option<Sample> {
-        let weight = self.batches.choose()?;
-        Some(Sample {
-            begun: Instant::now(),
-            weight,
-        })
+        match self.batches.is_next() {
+            true => self.choose_batch(),
+            false => None,
+        }
+    }
+
+    #[cold]
+    fn choose_batch(&mut self) -> Option<Sample> {
+        let begun = Instant::now();
+        let weight = self.batches.choose(begun)?;
+        Some(Sample { begun, weight })
+    }
+
+    /// The batch that was measured is answered, and its replies have not left
+    /// yet.
+    #[cold]
+    pub(super) fn measured(&mut self, sample: Sample) {
+        sample.observe_in(&self.cells.batch_times);
     }
 
     /// A connection of this thread begins to be served.
@@ -285,23 +303,25 @@ impl ThreadCounts {
 
     /// A batch is answered, and its replies have not left yet.
     #[inline]
-    pub(super) fn answered(&mut self, tally: &mut Tally, sample: Option<Sample>) {
-        let mut requests = 0;
-        tally.take(|kind, count| {
-            self.cells.answers[kind].add(count);
-            requests += count;
-        });
-        self.cells.batch_sizes.observe(requests, 1);
-        if let Some(sample) = sample {
-            sample.observe_in(&self.cells.batch_times);
-        }
+    pub(super) fn answered(&mut self, tally: &mut Tally) {
+        let cells = &*self.cells;
+        let requests = tally.take(|kind, count| cells.answers[kind % PLACES].add(count));
+        cells.batch_sizes.observe_size(requests);
     }
 
     /// An event loop has gone round, or a connection was driven.
     #[cfg(any(feature = "tokio", feature = "epoll"))]
     #[inline]
     pub(super) fn drove(&mut self, begun: Instant, ended: Instant) {
-        if let Some(weight) = self.drives.choose() {
+        if self.drives.is_next() {
+            self.choose_drive(begun, ended);
+        }
+    }
+
+    #[cfg(any(feature = "tokio", feature = "epoll"))]
+    #[cold]
+    fn choose_drive(&mut self, begun: Instant, ended: Instant) {
+        if let Some(weight) = self.drives.choose(ended) {
             let times = &self.cells.drive_times;
             times.observe_time(ended - begun, weight);
         }
@@ -323,7 +343,6 @@ impl ThreadCounts {
 }
 
 impl Sample {
-    #[cold]
     fn observe_in(self, times: &Times) {
         times.observe_time(self.begun.elapsed(), self.weight);
     }

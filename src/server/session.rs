@@ -178,14 +178,20 @@ impl Session {
             batch.encode(&mut self.encoder, len_max);
             // Before the peer can read a reply, and look whether it was counted.
             if !batch.tally().is_empty() {
-                counts.answered(batch.tally(), self.sample.take());
+                counts.answered(batch.tally());
+                if let Some(sample) = self.sample {
+                    counts.measured(sample);
+                    self.sample = None;
+                }
             }
         }
         if self.encoder.pending() > 0 {
             return Next::Write;
         }
         self.executing = true;
-        self.sample = counts.sample_batch();
+        if let Some(sample) = counts.sample_batch() {
+            self.sample = Some(sample);
+        }
         Next::Execute
     }
 

@@ -15,10 +15,14 @@ pub(crate) const ANSWERS: usize = COMMANDS.len() * STATUSES.len();
 /// in a table that has a row for each command and a column for each status.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
+    /// The last kind, and how many have been of it since another was. Most
+    /// batches need no more.
+    kind: usize,
+    count: u32,
+    /// A bit for each of the other kinds that there are.
+    other_kinds: u32,
     /// No batch has more requests than 16 bits can count.
-    counts: [u16; ANSWERS],
-    /// A bit for each kind that there is, so that nobody has to look at all.
-    kinds: u32,
+    others: [u16; ANSWERS],
 }
 
 /// The first place of a command's row.
@@ -29,6 +33,7 @@ impl Row {
     /// That of what is no request.
     pub(super) const INVALID: Self = Self(4 * STATUSES.len());
 
+    #[inline]
     pub(super) fn of<K>(request: &Request<K>) -> Self {
         let command = match request {
             Request::Set { .. } => 0,
@@ -42,6 +47,7 @@ impl Row {
 
 impl Tally {
     /// Counts one answer.
+    #[inline]
     pub(super) fn add(&mut self, row: Row, reply: &Reply) {
         let status = match reply {
             Reply::Done | Reply::Value(_) => 0,
@@ -50,20 +56,62 @@ impl Tally {
             Reply::Unavailable(_) => 3,
         };
         let kind = row.0 + status;
-        self.counts[kind] += 1;
-        self.kinds |= 1 << kind;
-    }
-
-    /// Takes what was counted: kinds, and how many there were of each.
-    pub(crate) fn take(&mut self, mut each: impl FnMut(usize, u64)) {
-        while self.kinds != 0 {
-            let kind = self.kinds.trailing_zeros() as usize;
-            self.kinds &= self.kinds - 1;
-            each(kind, u64::from(std::mem::take(&mut self.counts[kind])));
+        if self.count > 0 && self.kind != kind {
+            self.others[self.kind] += self.count as u16;
+            self.other_kinds |= 1 << self.kind;
+            self.count = 0;
         }
+        self.kind = kind;
+        self.count += 1;
     }
 
+    /// Takes what was counted: kinds, and how many there were of each, once or
+    /// more. Returns how many there were in all.
+    #[inline]
+    pub(crate) fn take(&mut self, mut each: impl FnMut(usize, u64)) -> u64 {
+        let mut all = u64::from(std::mem::take(&mut self.count));
+        each(self.kind, all);
+        while self.other_kinds != 0 {
+            let kind = self.other_kinds.trailing_zeros() as usize;
+            self.other_kinds &= self.other_kinds - 1;
+            let count = u64::from(std::mem::take(&mut self.others[kind]));
+            each(kind, count);
+            all += count;
+        }
+        all
+    }
+
+    #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.kinds == 0
+        self.count == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_answer_is_taken_once() {
+        let mut tally = Tally::default();
+        assert!(tally.is_empty());
+        let (set, get) = (Row(0), Row(4));
+        for _ in 0..3 {
+            tally.add(set, &Reply::Done);
+            tally.add(set, &Reply::Done);
+            tally.add(get, &Reply::NoValue);
+            tally.add(Row::INVALID, &Reply::BadRequest(String::new()));
+        }
+        assert!(!tally.is_empty());
+        let mut answers = [0; ANSWERS];
+        assert_eq!(tally.take(|kind, count| answers[kind] += count), 12);
+        let counted: Vec<_> = (0..ANSWERS)
+            .filter(|kind| answers[*kind] > 0)
+            .map(|kind| (COMMANDS[kind / 4], STATUSES[kind % 4], answers[kind]))
+            .collect();
+        let expected = [("set", "200", 6), ("get", "404", 3), ("invalid", "400", 3)];
+        assert_eq!(counted, expected);
+        assert!(tally.is_empty());
+        assert_eq!(tally.take(|_, count| assert_eq!(count, 0)), 0);
     }
 }

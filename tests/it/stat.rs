@@ -52,10 +52,8 @@ fn the_lines_add_up_to_what_was_asked(model: Model) {
             count("operations"),
             count("status_200") + count("status_404")
         );
-        assert_eq!(
-            line["batch_seconds_p50"].is_null(),
-            count("operations") == 0
-        );
+        // Not each batch is measured.
+        assert!(line["batch_seconds_p50"].is_null() || count("operations") > 0);
         sets += count("set");
         gets += count("get");
         absent += count("status_404");

@@ -47,11 +47,15 @@ impl<const FIRST: u32, const N: usize> Default for Histogram<FIRST, N> {
 impl<const FIRST: u32, const N: usize> Histogram<FIRST, N> {
     /// A value, so many times. To be called by one thread at a time.
     pub(super) fn observe(&self, value: u64, times: u64) {
+        self.buckets[Self::bucket(value)].add(times);
+        self.sum.add(value * times);
+    }
+
+    #[inline]
+    fn bucket(value: u64) -> usize {
         // The least power of two that is not less than the value.
         let power = u64::BITS - value.saturating_sub(1).leading_zeros();
-        let bucket = power.saturating_sub(FIRST) as usize;
-        self.buckets[bucket.min(N - 1)].add(times);
-        self.sum.add(value * times);
+        (power.saturating_sub(FIRST) as usize).min(N - 1)
     }
 
     /// Adds what was observed to a distribution.
@@ -62,6 +66,18 @@ impl<const FIRST: u32, const N: usize> Histogram<FIRST, N> {
             *sum += bucket.get();
         }
         distribution.sum += u128::from(self.sum.get());
+    }
+}
+
+impl Sizes {
+    /// One more batch has so many requests, often one.
+    #[inline]
+    pub(super) fn observe_size(&self, requests: u64) {
+        match requests {
+            1 => self.buckets[0].add(1),
+            _ => self.buckets[Self::bucket(requests)].add(1),
+        }
+        self.sum.add(requests);
     }
 }
 
@@ -93,7 +109,7 @@ mod tests {
     fn a_value_is_in_the_first_bucket_whose_bound_it_does_not_exceed() {
         let sizes = Sizes::default();
         for value in [1, 2, 3, 4, 5, 512, 513, u64::MAX / 2] {
-            sizes.observe(value, 1);
+            sizes.observe_size(value);
         }
         let mut distribution = Distribution::default();
         sizes.add_to(&mut distribution);
