@@ -108,7 +108,7 @@ mod tests {
     fn of_many_some_are_chosen_and_stand_for_all() {
         let chosen = chosen(100_000, Duration::from_micros(20));
         let mean = 100_000 / chosen;
-        assert!(mean.abs_diff(GAP_MAX / 2) <= 1, "one of {mean}");
+        assert!(mean.abs_diff(GAP_MAX / 2) <= 4, "one of {mean}");
     }
 
     #[test]
