@@ -1,4 +1,4 @@
-//! A6: what a server answers, and what it takes of the machine, when it holds as
+//! S6, S7, F9: what a server answers, and what it takes of the machine, when it holds as
 //! much as it may.
 
 use std::collections::HashMap;
