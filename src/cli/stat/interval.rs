@@ -96,7 +96,7 @@ impl<'a> Interval<'a> {
             "status_400": status("400"),
             "status_404": status("404"),
             "status_503": status("503"),
-            "batches": growth("speicher_batch_seconds_count"),
+            "batches": growth("speicher_batch_requests_count"),
             "batch_seconds_p50": self.batch_seconds(0.5),
             "batch_seconds_p99": self.batch_seconds(0.99),
             "batch_seconds_p999": self.batch_seconds(0.999),

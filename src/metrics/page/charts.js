@@ -17,7 +17,7 @@ const CHARTS = [
   {
     title: "Latency of a batch in the server",
     note: "From its requests decoded to its replies encoded: neither the network nor the wait before is in it. Read from a "
-      + "histogram whose buckets double, so right to a factor of two.",
+      + "histogram whose buckets double, so right to a factor of two. Of many batches, some are measured.",
     format: time,
     axis: decades,
     series: [

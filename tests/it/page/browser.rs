@@ -197,6 +197,12 @@ impl Drop for Browser {
             let _ = self.child.kill();
         }
         let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.folder);
+        // A browser that was killed leaves processes that still write for a moment.
+        for _ in 0..100 {
+            if fs::remove_dir_all(&self.folder).is_ok() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 }
