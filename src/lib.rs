@@ -6,6 +6,7 @@
 struct Readme;
 
 pub mod memory;
+pub mod system_limits;
 
 pub mod protocol;
 pub mod store;

@@ -9,7 +9,7 @@ use std::slice;
 use argh::{ArgsInfo, FlagInfoKind, FromArgs};
 
 use super::arguments::for_argh;
-use super::nearest::did_you_mean;
+use super::nearest::nearest;
 use super::serve::Serve;
 use super::{COMMANDS, TopLevel, said};
 
@@ -130,15 +130,13 @@ pub(super) fn given() -> Vec<Given> {
 /// Where the option came from that this process was given.
 #[cfg(feature = "cluster")]
 pub(super) fn origin(long: &str) -> Origin {
-    let given = given().into_iter().find(|given| given.option.long == long);
-    given.map_or(Origin::Default, |given| given.origin)
+    given_for(long).map_or(Origin::Default, |given| given.origin)
 }
 
 /// A sentence about an option that does not go with the others. It begins with
 /// the variable, if the option came from there.
 pub(super) fn blame(long: &str, sentence: String) -> String {
-    let given = given().into_iter().find(|given| given.option.long == long);
-    match given.filter(|given| given.origin == Origin::Environment) {
+    match given_for(long).filter(|given| given.origin == Origin::Environment) {
         Some(given) => format!("{}: {sentence}", given.option.variable()),
         None => sentence,
     }
@@ -166,10 +164,8 @@ pub(super) fn ignored() -> Vec<(String, String)> {
             }
             continue;
         }
-        let meant = did_you_mean(typed, options.iter().map(|option| option.long));
-        let meant = options
-            .iter()
-            .find(|option| meant == format!(" (did you mean {}?)", option.long));
+        let meant = nearest(typed, options.iter().map(|option| option.long));
+        let meant = options.iter().find(|option| meant == Some(option.long));
         if let Some(meant) = meant.filter(|_| !OTHERS.contains(&name.as_str())) {
             let sentence = format!(
                 "{name} is ignored, for no option is called so (did you mean {}?)",
@@ -180,6 +176,10 @@ pub(super) fn ignored() -> Vec<(String, String)> {
     }
     ignored.sort();
     ignored
+}
+
+fn given_for(long: &str) -> Option<Given> {
+    given().into_iter().find(|given| given.option.long == long)
 }
 
 fn parse(args: &[String]) -> Result<(), String> {

@@ -1,10 +1,10 @@
 //! What the system allows a process, against what a configuration may need.
 
 use std::fs;
-use std::path::Path;
 
 use speicher::memory::{self, Size};
 use speicher::server::{Config, Model};
+use speicher::system_limits::{of_group, of_process};
 
 /// Descriptors that are needed besides those of connections: of those that were
 /// refused and are kept until they have read why, and of the server itself.
@@ -44,7 +44,7 @@ fn descriptors_warning(config: &Config) -> Option<String> {
         Model::Tokio | Model::Epoll => ("--connections-max", config.connections_max),
     };
     let needed = connections + OTHER_DESCRIPTORS;
-    let allowed = process_limit("Max open files")?;
+    let allowed = of_process("Max open files")?;
     (allowed < needed).then(|| {
         format!(
             "only {allowed} files may be open, and {connections} connections need up to {needed}; \
@@ -59,8 +59,8 @@ fn threads_warning(config: &Config) -> Option<String> {
         return None;
     }
     let needed = config.workers + OTHER_THREADS;
-    let of_user = process_limit("Max processes").filter(|_| !is_root());
-    let of_group = group_limit();
+    let of_user = of_process("Max processes").filter(|_| !is_root());
+    let of_group = of_group("pids.max");
     let (allowed, remedy) = match (of_user, of_group) {
         (Some(user), Some(group)) if group < user => (group, GROUP_REMEDY),
         (Some(user), _) => (user, "ulimit -u"),
@@ -77,28 +77,9 @@ fn threads_warning(config: &Config) -> Option<String> {
 
 const GROUP_REMEDY: &str = "pids.max of the control group, TasksMax= in a unit of systemd";
 
-/// The soft limit with this name, if there is one.
-fn process_limit(name: &str) -> Option<usize> {
-    let limits = fs::read_to_string("/proc/self/limits").ok()?;
-    let line = limits.lines().find_map(|line| line.strip_prefix(name))?;
-    line.split_whitespace().next()?.parse().ok()
-}
-
 fn is_root() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"));
     // The second is the one that counts.
     ids.and_then(|ids| ids.split_whitespace().nth(1)) == Some("0")
-}
-
-/// The least of what this process' control group and those around it allow.
-fn group_limit() -> Option<usize> {
-    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
-    let group = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let group = Path::new("/sys/fs/cgroup").join(group);
-    let limits = group
-        .ancestors()
-        .take_while(|it| it.starts_with("/sys/fs/cgroup"));
-    let limits = limits.filter_map(|group| fs::read_to_string(group.join("pids.max")).ok());
-    limits.filter_map(|limit| limit.trim().parse().ok()).min()
 }

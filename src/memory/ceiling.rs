@@ -1,8 +1,8 @@
 //! The most that the process may hold, and what of that is for whom.
 //!
-//! An eighth is for long frames on their way. Of the rest, an eighth is kept for
-//! all that connections hold besides; what is left is for entries. So three lines
-//! divide what is held without long frames:
+//! An eighth is for long frames on their way. Another is kept for all that
+//! connections hold besides; what is left is for entries. So three lines divide
+//! what is held without long frames:
 //!
 //! ```text
 //! 0 ...... entries ...... | full | frugal .... | spent
@@ -47,7 +47,7 @@ static FRAMES_REFUSED: AtomicU64 = AtomicU64::new(0);
 /// How much is held, by the lines of the module's picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
-enum Level {
+pub(super) enum Level {
     Room,
     Full,
     Frugal,
@@ -68,8 +68,6 @@ pub fn set_ceiling(max: Option<usize>) {
 pub struct Usage {
     /// What the allocator has given out, in bytes, as heaps count it.
     pub used: usize,
-    /// How much of that are long frames on their way.
-    pub frames: usize,
     /// The ceiling, if there is one.
     pub max: Option<usize>,
     /// How many entries and how many long frames were refused because of it.
@@ -82,7 +80,6 @@ pub struct Usage {
 pub fn usage() -> Usage {
     Usage {
         used: count::used(),
-        frames: FRAMES.load(Ordering::Relaxed),
         max: max(),
         entries_refused: ENTRIES_REFUSED.load(Ordering::Relaxed),
         frames_refused: FRAMES_REFUSED.load(Ordering::Relaxed),
@@ -137,11 +134,7 @@ fn held() -> usize {
 }
 
 /// Sets the level anew; to be called when something has changed.
-pub(super) fn update() {
-    recompute();
-}
-
-fn recompute() -> Level {
+pub(super) fn update() -> Level {
     let level = Lines::now().map_or(Level::Room, |lines| lines.level(held()));
     if LEVEL.load(Ordering::Relaxed) != level as u8 {
         LEVEL.store(level as u8, Ordering::Relaxed);
@@ -152,7 +145,7 @@ fn recompute() -> Level {
 #[inline]
 fn is_at_least(level: Level) -> bool {
     // It may be outdated, but never for long where it is high.
-    LEVEL.load(Ordering::Relaxed) >= level as u8 && recompute() >= level
+    LEVEL.load(Ordering::Relaxed) >= level as u8 && update() >= level
 }
 
 /// Whether entries that make it more are refused.
@@ -198,17 +191,18 @@ pub(crate) struct FrameShare(usize);
 impl FrameShare {
     /// Whether a frame of so many bytes could be had at all.
     pub(crate) fn can_hold(len: usize) -> bool {
-        let can = Lines::now().is_none_or(|lines| len <= lines.frames);
-        if !can {
-            FRAMES_REFUSED.fetch_add(1, Ordering::Relaxed);
-        }
-        can
+        Self::is_room_for(len)
     }
 
     /// Takes so many bytes more; false if they are not there.
     pub(crate) fn grow(&mut self, by: usize) -> bool {
         let frames = FRAMES.fetch_add(by, Ordering::Relaxed) + by;
         self.0 += by;
+        Self::is_room_for(frames)
+    }
+
+    /// Whether long frames may take so much; if not, one is refused.
+    fn is_room_for(frames: usize) -> bool {
         let is_there = Lines::now().is_none_or(|lines| frames <= lines.frames);
         if !is_there {
             FRAMES_REFUSED.fetch_add(1, Ordering::Relaxed);

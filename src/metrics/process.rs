@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use crate::system_limits;
+
 /// Linux tells times to programs in hundredths of a second, whatever it counts
 /// in itself.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -22,13 +24,12 @@ impl Process {
     pub(super) fn look() -> Self {
         let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
         Self {
             cpu_seconds: cpu_ticks(&stat).map(|ticks| ticks as f64 / TICKS_PER_SECOND),
             resident_bytes: kibibytes(&status, "VmRSS:"),
             virtual_bytes: kibibytes(&status, "VmSize:"),
             open_fds: open_fds(),
-            max_fds: max_fds(&limits),
+            max_fds: system_limits::of_process("Max open files").map(|count| count as u64),
             start_seconds: start_seconds(&stat),
         }
     }
@@ -63,10 +64,4 @@ fn open_fds() -> Option<u64> {
     let all = fs::read_dir("/proc/self/fd").ok()?.count() as u64;
     // Without that of the folder.
     Some(all.saturating_sub(1))
-}
-
-fn max_fds(limits: &str) -> Option<u64> {
-    let mut lines = limits.lines();
-    let line = lines.find_map(|line| line.strip_prefix("Max open files"))?;
-    line.split_whitespace().next()?.parse().ok()
 }

@@ -36,7 +36,7 @@ pub(super) fn accept(
     const RETRY_INTERVAL: Duration = Duration::from_millis(2);
 
     let address = listener.local_addr()?;
-    let reserve = Arc::new(ReserveDescriptor::new(counts)?);
+    let reserve = Arc::new(ReserveDescriptor::new(counts, &config.log)?);
     shutdown.on_trigger({
         let reserve = Arc::clone(&reserve);
         move || wake_accept(address, &reserve)
@@ -79,7 +79,7 @@ pub(super) fn accept(
             Ok((stream, _)) => admit(stream),
             Err(error) if is_about_the_peer(&error) => {}
             Err(error) if socket::is_out_of_descriptors(&error) => {
-                match refuse_next(&listener, &reserve, Reason::Stopping, &config.log) {
+                match refuse_next(&listener, &reserve, Reason::Stopping) {
                     // The connection that wakes this loop may have taken the
                     // reserve descriptor, which is free again soon.
                     Err(error) if socket::is_out_of_descriptors(&error) => {
@@ -97,17 +97,19 @@ pub(super) fn accept(
 
 /// A descriptor held back for when there is none left: for the connection
 /// that wakes the accept loop, and to tell those that can't be served, which
-/// are counted.
+/// are counted and logged.
 struct ReserveDescriptor {
     file: Mutex<Option<File>>,
     counts: Arc<Counts>,
+    log: Log,
 }
 
 impl ReserveDescriptor {
-    fn new(counts: &Arc<Counts>) -> io::Result<Self> {
+    fn new(counts: &Arc<Counts>, log: &Log) -> io::Result<Self> {
         Ok(Self {
             file: Mutex::new(Some(Self::open()?)),
             counts: Arc::clone(counts),
+            log: log.clone(),
         })
     }
 
@@ -188,7 +190,7 @@ impl Backoff {
         };
         config.log.write(Event::accept_failed(error, remedy));
         if is_out_of_descriptors && since.elapsed() > config.queue_timeout {
-            refuse_all(listener, reserve, &config.log);
+            refuse_all(listener, reserve);
         }
         shutdown.sleep(INTERVAL);
     }
@@ -196,7 +198,7 @@ impl Backoff {
 
 /// Refuses the connections in the listener's queue, one at a time on the
 /// reserve descriptor.
-fn refuse_all(listener: &TcpListener, reserve: &ReserveDescriptor, log: &Log) {
+fn refuse_all(listener: &TcpListener, reserve: &ReserveDescriptor) {
     /// The most at a time, so that the loop looks at its other duties.
     const REFUSALS_MAX: usize = 64;
 
@@ -204,7 +206,7 @@ fn refuse_all(listener: &TcpListener, reserve: &ReserveDescriptor, log: &Log) {
         return;
     }
     for _ in 0..REFUSALS_MAX {
-        if refuse_next(listener, reserve, Reason::NoDescriptors, log).is_err() {
+        if refuse_next(listener, reserve, Reason::NoDescriptors).is_err() {
             break;
         }
     }
@@ -218,13 +220,12 @@ fn refuse_next(
     listener: &TcpListener,
     reserve: &ReserveDescriptor,
     reason: Reason,
-    log: &Log,
 ) -> io::Result<()> {
     reserve.release();
     let accepted = listener.accept();
     if let Ok((stream, _)) = &accepted {
         reserve.counts.accept();
-        refusal::refuse(stream, reason, &reserve.counts, log);
+        refusal::refuse(stream, reason, &reserve.counts, &reserve.log);
     }
     let outcome = accepted.map(drop);
     reserve.retake();

@@ -5,6 +5,7 @@
 
 mod connections;
 mod histogram;
+mod named;
 #[cfg(feature = "cluster")]
 mod remote;
 mod sampler;

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use speicher::protocol::frame;
 use speicher::server::Model;
@@ -40,38 +39,29 @@ fn start(model: Model, places: &str) -> Process {
 
 fn assert_below_the_ceiling(server: &Process) {
     let taken = server.memory_kib("VmHWM");
-    eprintln!("taken {} KiB of {RESIDENT_MAX}", taken);
     assert!(taken <= RESIDENT_MAX, "{taken} KiB, over {RESIDENT_MAX}");
 }
 
-/// Does the work, while a peer asks for little again and again; the longest that
-/// one of its replies took.
-fn beside_a_prober(server: &Process, work: impl FnOnce()) -> Duration {
+/// Does the work, while a peer asks for little again and again.
+fn beside_a_prober(server: &Process, work: impl FnOnce()) {
     let mut prober = server.connect();
     assert_eq!(prober.set("prober", "1"), 200);
     let done = AtomicBool::new(false);
-    let longest = thread::scope(|scope| {
+    thread::scope(|scope| {
         let end = End(&done);
-        let probing = scope.spawn(|| {
-            let mut longest = Duration::ZERO;
+        scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
-                let begun = Instant::now();
                 assert_eq!(
                     prober.get_text("prober"),
                     r#"{"status_code":200,"value":1}"#
                 );
                 assert_eq!(prober.status(del("nothing")), 404);
                 assert_eq!(prober.set("prober", "1"), 200, "it does not grow");
-                longest = longest.max(begun.elapsed());
             }
-            longest
         });
         work();
         drop(end);
-        probing.join().expect("no panic")
     });
-    eprintln!("longest {longest:?}");
-    longest
 }
 
 /// Dropped, also by a panic, it sets the flag.

@@ -251,6 +251,17 @@ impl Peer {
     }
 }
 
+/// A peer with more replies than both sockets have room for.
+pub fn peer_that_does_not_read(server: &Process) -> Peer {
+    let mut peer = server.connect();
+    let value = format!("\"{}\"", "v".repeat(10_000_000));
+    assert_eq!(peer.set("k", &value), 200);
+    peer.send(&framed(get("k")).repeat(10));
+    let mut first = [0];
+    peer.0.read_exact(&mut first).expect("replies have begun");
+    peer
+}
+
 pub fn framed(payload: impl AsRef<[u8]>) -> Vec<u8> {
     let payload = payload.as_ref();
     let mut bytes = frame::header(payload.len()).expect("short").to_vec();

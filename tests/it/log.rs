@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::Read;
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -67,20 +66,22 @@ fn the_first_line_has_all_limits_and_a_time() {
     }
 }
 
+/// The options of a server that refuses whoever comes second, at once.
+fn one_place(room_option: &str) -> [&str; 6] {
+    [
+        room_option,
+        "1",
+        "--queue-timeout",
+        "1ms",
+        "--idle-eviction",
+        "0",
+    ]
+}
+
 fn refusals_are_two_lines_with_their_number(model: Model) {
     const REFUSED: usize = 20;
 
-    let mut server = serve(
-        model,
-        &[
-            room_option(model),
-            "1",
-            "--queue-timeout",
-            "1ms",
-            "--idle-eviction",
-            "0",
-        ],
-    );
+    let mut server = serve(model, &one_place(room_option(model)));
     let mut served = server.connect();
     assert_eq!(served.set("k", "1"), 200);
     for _ in 0..REFUSED {
@@ -122,17 +123,6 @@ fn a_stop_says_how_many_were_cut_off(model: Model) {
     assert!(how.contains("1 connection did not take"), "{how}");
     assert!(how.ends_with("; 1 had all"), "{how}");
     drop(peer);
-}
-
-/// One with more replies than both sockets have room for.
-fn peer_that_does_not_read(server: &Process) -> Peer {
-    let mut peer = server.connect();
-    let value = format!("\"{}\"", "v".repeat(10_000_000));
-    assert_eq!(peer.set("k", &value), 200);
-    peer.send(&framed(get("k")).repeat(10));
-    let mut first = [0];
-    peer.0.read_exact(&mut first).expect("replies have begun");
-    peer
 }
 
 fn a_second_signal_is_said(model: Model) {
@@ -248,14 +238,7 @@ fn a_server_that_fails_says_so_in_the_format_of_its_log() {
 
 #[test]
 fn a_refusal_is_over_when_there_was_none_for_ten_seconds() {
-    let server = Process::serve(&[
-        "--workers",
-        "1",
-        "--queue-timeout",
-        "1ms",
-        "--idle-eviction",
-        "0",
-    ]);
+    let server = Process::serve(&one_place("--workers"));
     let mut served = server.connect();
     assert_eq!(served.set("k", "1"), 200);
     for _ in 0..3 {

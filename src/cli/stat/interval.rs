@@ -146,13 +146,8 @@ fn estimate(mut buckets: Vec<(f64, f64)>, quantile: f64) -> Option<f64> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::reading::tests::reading;
     use super::*;
-
-    const INFO: &str = "speicher_info{version=\"1\",model=\"epoll\"} 1\n";
-
-    fn reading(text: &str) -> Reading {
-        Reading::parse(&format!("{INFO}{text}")).expect("metrics")
-    }
 
     #[test]
     fn the_object_has_what_was_counted_between() {

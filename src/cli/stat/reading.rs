@@ -150,14 +150,14 @@ fn parse_quoted(text: &str) -> Option<(String, &str)> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
 
     const INFO: &str = "speicher_info{version=\"1\",model=\"epoll\"} 1\n";
 
-    fn reading(text: &str) -> Reading {
+    pub(in super::super) fn reading(text: &str) -> Reading {
         Reading::parse(&format!("{INFO}{text}")).expect("metrics")
     }
 

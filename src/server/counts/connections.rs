@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use super::Counts;
+use super::named::{count, named};
 use crate::server::end::End;
 use crate::server::refusal::Reason;
 
@@ -36,7 +37,7 @@ impl ConnectionCounts {
     }
 
     pub(super) fn refuse(&self, reason: &Reason) {
-        count(&Reason::NAMES, &self.refused, reason.name());
+        count(&Reason::NAMES, &self.refused, reason.name(), 1);
     }
 
     pub(super) fn begin(&self) {
@@ -44,7 +45,7 @@ impl ConnectionCounts {
     }
 
     fn end(&self, name: &str) {
-        count(&End::NAMES, &self.ended, name);
+        count(&End::NAMES, &self.ended, name, 1);
     }
 
     #[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "nobody asks"))]
@@ -94,17 +95,4 @@ impl Drop for OpenConnection {
             self.counts.connections.end(name);
         }
     }
-}
-
-fn count(names: &[&str], counts: &[AtomicU64], name: &str) {
-    let place = names.iter().position(|it| *it == name);
-    debug_assert!(place.is_some(), "{name} is not in the list");
-    if let Some(place) = place {
-        counts[place].fetch_add(1, Ordering::Release);
-    }
-}
-
-fn named(names: &[&'static str], counts: &[AtomicU64]) -> Vec<(&'static str, u64)> {
-    let counts = counts.iter().map(|count| count.load(Ordering::Acquire));
-    names.iter().copied().zip(counts).collect()
 }

@@ -2,11 +2,12 @@
 //!
 //! A round trip takes much longer than a lock, so all threads share these.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::histogram::{Distribution, Times};
+use super::named::{count, named};
 
 /// Why a command was not executed, or not known to be.
 pub(crate) const REMOTE_ERRORS: [&str; 6] = [
@@ -34,11 +35,7 @@ pub(crate) struct RemoteSums {
 
 impl RemoteCounts {
     pub(super) fn fail(&self, kind: &str, commands: usize) {
-        let place = REMOTE_ERRORS.iter().position(|it| *it == kind);
-        debug_assert!(place.is_some(), "{kind} is not in the list");
-        if let Some(place) = place {
-            self.errors[place].fetch_add(commands as u64, Ordering::Relaxed);
-        }
+        count(&REMOTE_ERRORS, &self.errors, kind, commands as u64);
     }
 
     pub(super) fn observe_round_trip(&self, time: Duration) {
@@ -51,14 +48,13 @@ impl RemoteCounts {
 
     #[cfg_attr(not(feature = "metrics"), allow(dead_code, reason = "nobody asks"))]
     pub(super) fn sums(&self) -> RemoteSums {
-        let errors = self.errors.iter().map(|it| it.load(Ordering::Relaxed));
         let mut round_trips = Distribution::default();
         let times = self.round_trips.lock();
         times
             .unwrap_or_else(PoisonError::into_inner)
             .add_to(&mut round_trips);
         RemoteSums {
-            errors: REMOTE_ERRORS.into_iter().zip(errors).collect(),
+            errors: named(&REMOTE_ERRORS, &self.errors),
             round_trips,
         }
     }

@@ -174,14 +174,8 @@ impl Event {
     /// No connection has been refused for a while.
     pub(super) fn refusing_ended(refused: u64, lasted: Duration) -> Self {
         let connections = counted(refused, "connection");
-        let message = format!(
-            "refusing no more connections; {connections} got 503 within {}",
-            seconds(lasted)
-        );
-        Self::new(Level::Info, "refusing_ended", message)
-            .with("refused", refused)
-            .with("seconds", lasted)
-            .unlimited()
+        let message = format_args!("refusing no more connections; {connections}");
+        Self::new(Level::Info, "refusing_ended", message).got_503(refused, lasted)
     }
 
     /// The first SET or long frame in a while that the ceiling leaves no room for.
@@ -201,12 +195,14 @@ impl Event {
     /// Nothing has been refused for lack of memory for a while.
     pub(super) fn room_again(refused: u64, lasted: Duration) -> Self {
         let requests = counted(refused, "request");
-        let message = format!(
-            "there is room again; {requests} got 503 within {}",
-            seconds(lasted)
-        );
-        Self::new(Level::Info, "room_again", message)
-            .with("refused", refused)
+        let message = format_args!("there is room again; {requests}");
+        Self::new(Level::Info, "room_again", message).got_503(refused, lasted)
+    }
+
+    /// Ends the message of an episode in which so many were refused.
+    fn got_503(mut self, refused: u64, lasted: Duration) -> Self {
+        self.message += &format!(" got 503 within {}", seconds(lasted));
+        self.with("refused", refused)
             .with("seconds", lasted)
             .unlimited()
     }
