@@ -26,7 +26,7 @@ const COLUMNS: [Column; 13] = [
         interval.gauge("speicher_memory_used_bytes").map(bytes)
     }),
     ("full", 4, |interval| interval.fullness().map(percent)),
-    ("cpu", 4, |interval| interval.cores().map(percent)),
+    ("cpu", 6, |interval| interval.cores().map(percent)),
 ];
 
 /// The titles, each above the end of its column.
