@@ -30,7 +30,7 @@ const QUEUE_LEN_MAX: usize = 1024;
 const SIZE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What the store thread is asked.
-#[expect(clippy::large_enum_variant, reason = "nearly all are batches")]
+#[allow(clippy::large_enum_variant, reason = "nearly all are batches")]
 enum Job {
     Execute(Execute),
     Size(Sender<StoreSize>),
@@ -193,11 +193,7 @@ impl StoreThread {
 }
 
 /// Does jobs for as long as there is somebody to send them.
-fn run(
-    store: &mut Store,
-    queue: &Receiver<Job>,
-    execute: &mut impl FnMut(&mut Store, &mut Batch),
-) {
+fn run(store: &mut Store, queue: &Receiver<Job>, execute: &mut impl FnMut(&mut Store, &mut Batch)) {
     while let Ok(job) = receive(queue) {
         match job {
             Job::Execute(mut job) => {
