@@ -29,6 +29,8 @@ mod eviction;
 mod faults;
 mod frames;
 mod limits;
+#[cfg(feature = "data")]
+mod load;
 mod log;
 #[cfg(feature = "metrics")]
 mod metrics;
