@@ -11,6 +11,9 @@ pub mod system_limits;
 pub mod protocol;
 pub mod store;
 
+#[cfg(feature = "data")]
+pub mod journal;
+
 pub mod server;
 
 #[cfg(feature = "metrics")]

@@ -11,9 +11,13 @@ mod end;
 #[cfg(feature = "epoll")]
 mod epoll;
 mod eviction;
+#[cfg(feature = "data")]
+mod journal_thread;
 mod lazy_free;
 mod limits;
 mod linger;
+#[cfg(feature = "data")]
+mod load;
 #[cfg(any(feature = "tokio", feature = "epoll"))]
 mod local_store;
 mod log;
@@ -45,6 +49,8 @@ use self::counts::Counts;
 pub use crate::metrics::MetricsListener;
 #[cfg(feature = "metrics")]
 use crate::metrics::{Exposition, Http};
+#[cfg(feature = "data")]
+pub use config::DataConfig;
 pub use config::{Config, StoreConfig, WORKERS_MAX};
 pub use log::{Event, Figure, Level, Log, LogFormat};
 pub use model::Model;

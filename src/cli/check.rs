@@ -87,6 +87,8 @@ fn has_effect(long: &str, config: &Config) -> bool {
         "--check" => false,
         "--workers" => config.model == Model::Threads,
         "--connections-max" => config.model != Model::Threads,
+        #[cfg(feature = "data")]
+        "--data" | "--sync" => config.data.is_some(),
         _ if long.starts_with("--store-") => !matches!(config.store, StoreConfig::Memory),
         _ => true,
     }
@@ -249,8 +251,8 @@ mod tests {
         let mut tried = 0;
         for option in ServeOption::all() {
             let text = of_help(option.help).0;
-            // Options of a remote store need one, and some defaults are words.
-            let is_apart = option.long.starts_with("--store-");
+            // Options of a remote store need one, and any word is a directory.
+            let is_apart = option.long.starts_with("--store-") || option.long == "--data";
             if option.takes.is_some() && !is_apart && config(&[option.long, &text]).is_ok() {
                 let with = config(&[option.long, &text]).expect("it was read just now");
                 assert_eq!(with, default, "{} {text}", option.long);

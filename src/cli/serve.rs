@@ -1,15 +1,21 @@
 //! `speicher serve`: runs the server until a signal ends it.
 
+#[cfg(feature = "data")]
+mod data;
 mod remote;
 mod values;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+#[cfg(feature = "data")]
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use argh::{ArgsInfo, FromArgs};
 use speicher::client::PORT_DEFAULT;
+#[cfg(feature = "data")]
+use speicher::journal::Sync;
 use speicher::memory;
 #[cfg(feature = "cluster")]
 use speicher::server::ResetScope;
@@ -24,6 +30,8 @@ use super::signals::stop_on_signal;
 #[cfg(feature = "cluster")]
 use super::store::{StoreOption, parse_reset, parse_store};
 use super::units::{parse_duration, parse_host, parse_port, parse_timeout};
+#[cfg(feature = "data")]
+use data::parse_sync;
 #[cfg(feature = "cluster")]
 use values::parse_replicas;
 use values::{MemoryMax, parse_connections, parse_frame_max, parse_memory_max, parse_workers};
@@ -48,11 +56,13 @@ const EXIT_MISTAKEN: u8 = 2;
             \x20 listening on 127.0.0.1:14567 (threads, 256 workers, 5.8 GiB of memory)\n\
             and with --metrics a second one, metrics on http://127.0.0.1:9100/.\n\
             Sizes are bytes, or written 500K, 64M or 1G; times are seconds, or written\n\
-            500ms, 30s or 5m. Entries in memory are gone when the server ends.",
+            500ms, 30s or 5m. Entries in memory are gone when the server ends, unless\n\
+            --data keeps them.",
     error_code(0, "stopped by a signal; peers that read had all their replies"),
     error_code(
         1,
-        "the address can't be bound, the store can't be used, or the server had to give up"
+        "the address can't be bound, the store or the journal can't be used, or the server had \
+         to give up"
     ),
     error_code(2, "the command line is wrong, or the environment"),
     error_code(130, "ended by a second signal"),
@@ -163,6 +173,18 @@ pub(crate) struct Serve {
         arg_name = "address"
     )]
     store: StoreOption,
+
+    /// directory that has every change, so that the entries in memory outlive
+    /// the process; it is made if it is absent
+    #[cfg(feature = "data")]
+    #[argh(option, arg_name = "dir")]
+    data: Option<PathBuf>,
+
+    /// when a change is acknowledged: always, when it is on the disk; or a time
+    /// such as 100ms, within which it will be (always)
+    #[cfg(feature = "data")]
+    #[argh(option, from_str_fn(parse_sync), arg_name = "time")]
+    sync: Option<Sync>,
 
     /// what all keys begin with there (speicher:)
     #[cfg(feature = "cluster")]
@@ -284,6 +306,8 @@ impl Serve {
 
     /// Says what would be done, and whether the addresses can be had.
     fn check(&self, mut config: Config) -> Result<(), String> {
+        #[cfg(feature = "data")]
+        self.check_data()?;
         let listener = self.bind();
         let bound = listener.and_then(|listener| {
             let address = listener.local_addr().map_err(|error| error.to_string())?;
@@ -363,9 +387,12 @@ impl Serve {
 
     pub(super) fn config(&self) -> Result<Config, String> {
         let default = Config::default();
+        let store = self.store_config()?;
         Ok(Config {
             model: self.model(),
-            store: self.store_config()?,
+            #[cfg(feature = "data")]
+            data: self.data_config(&store)?,
+            store,
             workers: self.workers.unwrap_or(default.workers),
             connections_max: self.connections_max.unwrap_or(default.connections_max),
             frame_len_max: self.frame_max,
@@ -392,6 +419,10 @@ fn told(config: &Config) -> String {
         Some(max) => format!("{places}, {} of memory", memory::Size(max)),
         None => places,
     };
+    #[cfg(feature = "data")]
+    if let Some(data) = &config.data {
+        return format!("{model}, {room}, journal in {}", data.dir.display());
+    }
     match &config.store {
         StoreConfig::Memory => format!("{model}, {room}"),
         #[cfg(feature = "cluster")]

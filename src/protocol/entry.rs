@@ -122,6 +122,13 @@ impl Entry {
         unsafe { self.bytes(lengths.offset() + lengths.key as usize, lengths.value) }
     }
 
+    /// The JSON text of the value, as text.
+    #[cfg(feature = "data")]
+    pub(crate) fn value_text(&self) -> &str {
+        // SAFETY: these bytes are the value's, copied from a str.
+        unsafe { str::from_utf8_unchecked(self.value()) }
+    }
+
     /// The bytes of memory that it takes.
     pub(crate) fn len(&self) -> usize {
         self.lengths().layout().size()

@@ -128,6 +128,17 @@ impl<K> Request<K> {
     }
 }
 
+#[cfg(feature = "data")]
+impl<K> Request<K> {
+    /// A SET of a value that was stored before, and so is JSON. `None` if there
+    /// is no memory for the entry, or the key is empty.
+    pub(crate) fn stored(key: &str, value: &str) -> Option<Self> {
+        let key = KeyRef::new(key)?;
+        let entry = Entry::try_new(key.as_str(), value)?;
+        Some(Self::Set { entry })
+    }
+}
+
 impl Request<KeyRef<'_>> {
     /// The hash of its key; 0 if it has none.
     pub(crate) fn key_hash(&self) -> u64 {

@@ -1,11 +1,15 @@
 //! What a server is started with.
 
+#[cfg(feature = "data")]
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::log::Log;
 use super::model::Model;
 #[cfg(feature = "cluster")]
 use super::remote_store::RemoteStoreConfig;
+#[cfg(feature = "data")]
+use crate::journal::Sync;
 #[cfg(feature = "metrics")]
 use crate::metrics::MetricsListener;
 use crate::protocol::frame::FRAME_LEN_MAX_DEFAULT;
@@ -24,6 +28,17 @@ pub enum StoreConfig {
     Remote(RemoteStoreConfig),
 }
 
+/// A directory that outlives the process, for who keeps entries in memory.
+/// Feature `data`.
+#[cfg(feature = "data")]
+#[derive(Clone, Debug)]
+pub struct DataConfig {
+    /// The directory; it is made if it is absent.
+    pub dir: PathBuf,
+    /// What acknowledged means.
+    pub sync: Sync,
+}
+
 /// The limits of a server. Each bounds something that a peer controls.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -31,6 +46,9 @@ pub struct Config {
     pub model: Model,
     /// Where the entries are.
     pub store: StoreConfig,
+    /// Where changes are kept besides; `None` for nowhere.
+    #[cfg(feature = "data")]
+    pub data: Option<DataConfig>,
     /// Of the threads model: threads that serve one connection each, from 1 to
     /// [`WORKERS_MAX`]. As many more connections may wait for one.
     pub workers: usize,
@@ -68,6 +86,8 @@ impl Default for Config {
         Self {
             model: Model::default(),
             store: StoreConfig::default(),
+            #[cfg(feature = "data")]
+            data: None,
             workers: 256,
             connections_max: 10_000,
             frame_len_max: FRAME_LEN_MAX_DEFAULT,

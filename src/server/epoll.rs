@@ -34,7 +34,7 @@ pub(super) fn serve(
     counts: &Arc<Counts>,
     ready: impl FnOnce(),
 ) -> io::Result<()> {
-    let store = LocalStore::start(shutdown)?;
+    let store = LocalStore::start(config, shutdown)?;
     counts.set_store_size(store.size());
     serve_from(&store, listener, config, shutdown, counts, ready)?;
     store.finish()

@@ -1,5 +1,8 @@
 //! The shards, as the models whose sockets never block use them.
 
+#[cfg(feature = "data")]
+mod journaled;
+
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -7,12 +10,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::thread;
 
+use super::config::Config;
 use super::lazy_free::LazyFree;
 use super::offload::{Offload, Offloaded};
 use super::shutdown::{Shutdown, StopCause};
 use crate::protocol::Request;
 use crate::store::shards::Shards;
 use crate::store::{Batch, Executor, Garbage, StoreLost, StoreSize};
+#[cfg(feature = "data")]
+use journaled::Journaled;
 
 /// Entries in this process, used by all threads. Clones are the same store,
 /// one for each connection.
@@ -23,9 +29,16 @@ pub(super) struct LocalStore {
 }
 
 struct Shared {
+    entries: Arc<Entries>,
+    offload: Offload,
+    #[cfg(feature = "data")]
+    journal: Option<Journaled>,
+}
+
+/// The entries, and what executing takes besides.
+struct Entries {
     shards: Shards,
     lazy_free: LazyFree,
-    offload: Offload,
     shutdown: Shutdown,
 }
 
@@ -39,34 +52,50 @@ impl Clone for LocalStore {
 }
 
 impl LocalStore {
-    /// An empty store. If executing panics it triggers `shutdown`, so that the
-    /// process does not outlive its store.
-    pub(super) fn start(shutdown: &Shutdown) -> io::Result<Self> {
+    /// A store that is empty, or has the entries of the journal that `config`
+    /// names. If executing panics it triggers `shutdown`, so that the process does
+    /// not outlive its store.
+    pub(super) fn start(config: &Config, shutdown: &Shutdown) -> io::Result<Self> {
+        #[cfg(feature = "data")]
+        if let Some(data) = &config.data {
+            return Self::start_journaled(data, &config.log, shutdown);
+        }
+        let _ = config;
+        let entries = Entries::new(Shards::default(), shutdown)?;
+        Self::new(Shared {
+            entries: Arc::new(entries),
+            offload: Offload::start()?,
+            #[cfg(feature = "data")]
+            journal: None,
+        })
+    }
+
+    fn new(shared: Shared) -> io::Result<Self> {
         Ok(Self {
-            shared: Arc::new(Shared {
-                shards: Shards::default(),
-                lazy_free: LazyFree::start()?,
-                offload: Offload::start()?,
-                shutdown: shutdown.clone(),
-            }),
+            shared: Arc::new(shared),
             offloaded: None,
         })
     }
 
     /// How to ask how much there is; it does not keep the store.
     pub(super) fn size(&self) -> impl Fn() -> Option<StoreSize> + Send + Sync + use<> {
-        let shared = Arc::downgrade(&self.shared);
-        move || shared.upgrade()?.shards.size()
+        let entries = Arc::downgrade(&self.shared.entries);
+        move || entries.upgrade()?.shards.size()
     }
 
     /// Lets go of the entries. Nobody has to wait until they are freed, and a
     /// process that ends meanwhile spares itself the rest.
     ///
-    /// Fails if a panic has left them in an unknown state.
+    /// Fails if a panic has left them in an unknown state, or if what was
+    /// acknowledged is not on the disk.
     pub(super) fn finish(self) -> io::Result<()> {
-        let Shared {
+        #[cfg(feature = "data")]
+        if let Some(journal) = &self.shared.journal {
+            journal.finish()?;
+        }
+        let Entries {
             shards, lazy_free, ..
-        } = &*self.shared;
+        } = &*self.shared.entries;
         let mut garbage = Garbage::default();
         shards.apply(Request::Reset, &mut garbage);
         lazy_free.free(garbage);
@@ -80,26 +109,63 @@ impl Executor for LocalStore {
         batch: &mut Batch,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), StoreLost>> {
-        if self.offloaded.is_none() && !batch.has_long_frame() {
-            self.shared.execute(batch);
-            return Poll::Ready(Ok(()));
+        loop {
+            if self.offloaded.is_none() {
+                self.offloaded = self.shared.offload(batch);
+            }
+            let Some(offloaded) = &mut self.offloaded else {
+                self.shared.entries.execute(batch);
+                return Poll::Ready(Ok(()));
+            };
+            let executed = ready!(Pin::new(offloaded).poll(cx));
+            self.offloaded = None;
+            *batch = executed?;
+            if !batch.has_requests() || !self.shared.has_more_to_do(batch) {
+                return Poll::Ready(Ok(()));
+            }
         }
-        let offloaded = self.offloaded.get_or_insert_with(|| {
-            let shared = Arc::clone(&self.shared);
-            let mut batch = std::mem::take(batch);
-            self.shared.offload.execute(move || {
-                shared.execute(&mut batch);
-                batch
-            })
-        });
-        let executed = ready!(Pin::new(offloaded).poll(cx));
-        self.offloaded = None;
-        *batch = executed?;
-        Poll::Ready(Ok(()))
     }
 }
 
 impl Shared {
+    /// Leaves the batch to others, if executing it takes long.
+    fn offload(&self, batch: &mut Batch) -> Option<Offloaded<Batch>> {
+        #[cfg(feature = "data")]
+        if let Some(journal) = &self.journal {
+            return journal.offload(batch, &self.entries, &self.offload);
+        }
+        if !batch.has_long_frame() {
+            return None;
+        }
+        let entries = Arc::clone(&self.entries);
+        let mut batch = std::mem::take(batch);
+        Some(self.offload.execute(move || {
+            entries.execute(&mut batch);
+            batch
+        }))
+    }
+
+    /// Whether the batch was only parsed, and its changes are not in the journal.
+    fn has_more_to_do(&self, batch: &Batch) -> bool {
+        #[cfg(feature = "data")]
+        return self.journal.is_some() && batch.has_changes();
+        #[cfg(not(feature = "data"))]
+        {
+            let _ = batch;
+            false
+        }
+    }
+}
+
+impl Entries {
+    fn new(shards: Shards, shutdown: &Shutdown) -> io::Result<Self> {
+        Ok(Self {
+            shards,
+            lazy_free: LazyFree::start()?,
+            shutdown: shutdown.clone(),
+        })
+    }
+
     fn execute(&self, batch: &mut Batch) {
         let _guard = StopOnPanic(&self.shutdown);
         self.shards.execute(batch);

@@ -75,6 +75,12 @@ impl Log {
         Ok(Self(Some(inner)))
     }
 
+    /// Whether nobody reads it.
+    #[cfg(feature = "data")]
+    pub(super) fn is_off(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Writes the event's line, unless too many like it were written just
     /// before: then the last of them is written later, and says how many were
     /// left out.

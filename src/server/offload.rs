@@ -44,17 +44,19 @@ impl Offload {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Offloaded<T> {
-        let state = Arc::new(Mutex::new(State {
-            waker: None,
-            outcome: None,
-        }));
-        let end = EndOnDrop(Arc::clone(&state));
-        self.0.execute(move || {
-            let outcome = work();
-            lock(&end.0).outcome = Some(Ok(outcome));
-        });
-        Offloaded(state)
+        let (promise, offloaded) = promise();
+        self.0.execute(move || promise.keep(work()));
+        offloaded
     }
+}
+
+/// What comes of work that somebody else does.
+pub(super) fn promise<T>() -> (Promise<T>, Offloaded<T>) {
+    let state = Arc::new(Mutex::new(State {
+        waker: None,
+        outcome: None,
+    }));
+    (Promise(Arc::clone(&state)), Offloaded(state))
 }
 
 impl<T> Future for Offloaded<T> {
@@ -72,10 +74,18 @@ impl<T> Future for Offloaded<T> {
     }
 }
 
-/// Tells who waits, also after a panic.
-struct EndOnDrop<T>(Arc<Mutex<State<T>>>);
+/// Tells who waits, also when it is dropped without having been kept: that is
+/// the end of who should have done the work.
+pub(super) struct Promise<T>(Arc<Mutex<State<T>>>);
 
-impl<T> Drop for EndOnDrop<T> {
+impl<T> Promise<T> {
+    /// Gives the outcome to who waits.
+    pub(super) fn keep(self, outcome: T) {
+        lock(&self.0).outcome = Some(Ok(outcome));
+    }
+}
+
+impl<T> Drop for Promise<T> {
     fn drop(&mut self) {
         let mut state = lock(&self.0);
         state.outcome.get_or_insert(Err(StoreLost));

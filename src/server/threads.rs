@@ -32,7 +32,7 @@ pub(super) fn serve(
     counts: &Arc<Counts>,
     ready: impl FnOnce(),
 ) -> io::Result<()> {
-    let store = Arc::new(StoreThread::start(shutdown)?);
+    let store = Arc::new(StoreThread::start(config, shutdown)?);
     let serve_one = worker(
         Arc::clone(&store),
         config.clone(),
@@ -65,6 +65,8 @@ pub(super) fn serve(
     admission.drain(DRAIN_MAX);
     // It has nothing left to wait for.
     let _ = queue_timeout.join();
+    #[cfg(feature = "data")]
+    store.finish()?;
     accepted?;
     if store.is_broken() {
         return Err(broken_error());

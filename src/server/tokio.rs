@@ -46,7 +46,7 @@ pub(super) fn serve(
     let runtime = start_runtime()?;
     match &config.store {
         StoreConfig::Memory => {
-            let store = LocalStore::start(shutdown)?;
+            let store = LocalStore::start(config, shutdown)?;
             counts.set_store_size(store.size());
             serve_on(runtime, &store, listener, config, shutdown, counts, ready)?;
             store.finish()

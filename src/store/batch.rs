@@ -3,9 +3,13 @@
 
 use std::ops::Range;
 
+#[cfg(feature = "data")]
+use super::change::Change;
 use super::garbage::Garbage;
 use super::tally::{Row, Tally};
 use crate::memory::{ceiling, reserve};
+#[cfg(feature = "data")]
+use crate::protocol::Entry;
 use crate::protocol::{BadRequest, Encoder, Frame, KeyRef, LongFrame, Reply, Request};
 
 /// The most requests of one connection that are executed together. It bounds
@@ -188,23 +192,35 @@ impl Batch {
             }
             end += 1;
         }
-        self.answer_until(end, &mut Each(apply));
+        self.answer_until(end, REPLIES_LEN_MAX, &mut Each(apply));
     }
 
     /// As [`answer_each`](Self::answer_each), in groups whose entries are
     /// asked for before they are needed.
     pub(super) fn answer(&mut self, store: &mut impl Apply) {
+        self.answer_up_to(REPLIES_LEN_MAX, store);
+    }
+
+    /// As [`answer`](Self::answer), however long the replies are.
+    #[cfg(feature = "data")]
+    pub(super) fn answer_all(&mut self, store: &mut impl Apply) {
+        self.answer_up_to(usize::MAX, store);
+    }
+
+    #[inline]
+    fn answer_up_to(&mut self, replies_len_max: usize, store: &mut impl Apply) {
         self.parse();
-        while self.has_requests() && self.replies_len < REPLIES_LEN_MAX {
+        while self.has_requests() && self.replies_len < replies_len_max {
             let end = self.slots.len().min(self.answered + GROUP_LEN);
             prefetch(&self.slots[self.answered..end], store);
-            self.answer_until(end, store);
+            self.answer_until(end, replies_len_max, store);
         }
     }
 
-    fn answer_until(&mut self, end: usize, store: &mut impl Apply) {
+    #[inline]
+    fn answer_until(&mut self, end: usize, replies_len_max: usize, store: &mut impl Apply) {
         for slot in &mut self.slots[self.answered..end] {
-            if self.replies_len >= REPLIES_LEN_MAX && matches!(slot, Slot::Asked(..)) {
+            if self.replies_len >= replies_len_max && matches!(slot, Slot::Asked(..)) {
                 return;
             }
             *slot = match std::mem::replace(slot, Slot::Taken) {
@@ -271,6 +287,77 @@ impl Batch {
             self.keys = String::new();
         }
         (self.encoded, self.answered, self.bad_requests) = (0, 0, 0);
+    }
+}
+
+/// What a journal needs.
+#[cfg(feature = "data")]
+impl Batch {
+    /// Whether a request that has to be answered changes something. Of a batch
+    /// that is [parsed](Self::parse).
+    pub(crate) fn has_changes(&self) -> bool {
+        self.changes().next().is_some()
+    }
+
+    /// What its requests would change, in order.
+    pub(crate) fn changes(&self) -> impl Iterator<Item = Change<'_>> {
+        let slots = self.slots[self.answered..].iter();
+        slots.filter_map(|slot| match slot {
+            Slot::Asked(_, request) => match request {
+                Request::Set { entry } => Some(Change::Set {
+                    key: entry.key(),
+                    value: entry.value_text(),
+                }),
+                Request::Get { .. } => None,
+                Request::Delete { key } => Some(Change::Delete {
+                    key: &self.keys[key.range()],
+                }),
+                Request::Reset => Some(Change::Reset),
+            },
+            Slot::Long(_) | Slot::Taken | Slot::Answered(_) => None,
+        })
+    }
+
+    /// About how many bytes they take.
+    pub(crate) fn changes_len(&self) -> usize {
+        let len = |change| match change {
+            Change::Set { key, value } => key.len() + value.len(),
+            Change::Delete { key } => key.len(),
+            Change::Reset => 0,
+        };
+        self.changes().map(len).sum()
+    }
+
+    /// Refuses those SETs for which there is no room, by the hashes of their
+    /// keys.
+    pub(super) fn refuse_sets(&mut self, has_room: impl Fn(u64, &Entry) -> bool) {
+        let full = || (&BadRequest::Full).into();
+        self.refuse_each(|hash, request| match request {
+            Request::Set { entry } if !has_room(hash, entry) => {
+                ceiling::note_refused_entry();
+                Some(full())
+            }
+            _ => None,
+        });
+    }
+
+    /// Refuses all that would change something, with a copy of this reply.
+    pub(crate) fn refuse_changes(&mut self, sentence: &str) {
+        self.refuse_each(|_, request| match request {
+            Request::Get { .. } => None,
+            _ => Some(Reply::Unavailable(sentence.to_owned())),
+        });
+    }
+
+    fn refuse_each(&mut self, refusal: impl Fn(u64, &Request<KeptKey>) -> Option<Reply>) {
+        for slot in &mut self.slots[self.answered..] {
+            if let Slot::Asked(hash, request) = slot
+                && let Some(reply) = refusal(*hash, request)
+            {
+                self.tally.add(Row::of(request), &reply);
+                *slot = Slot::Answered(reply);
+            }
+        }
     }
 }
 

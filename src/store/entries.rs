@@ -2,6 +2,8 @@
 
 use super::batch::{Apply, Batch};
 use super::garbage::Garbage;
+#[cfg(feature = "data")]
+use super::scan::{Found, Position};
 use super::table::{StoreSize, TABLES, Table, table_of, tag_of};
 use crate::protocol::{KeyRef, Reply, Request};
 
@@ -31,6 +33,35 @@ impl Store {
     /// Executes one request (S1). What it removes goes into `garbage`.
     pub fn apply(&mut self, request: Request<KeyRef<'_>>, garbage: &mut Garbage) -> Reply {
         Apply::apply(self, request.key_hash(), request, garbage)
+    }
+}
+
+/// What a journal needs.
+#[cfg(feature = "data")]
+impl Store {
+    /// An empty store whose changes are in a journal before they come: it
+    /// refuses none.
+    pub(crate) fn journaled() -> Self {
+        Self(std::array::from_fn(|_| Table::taking_all()))
+    }
+
+    /// Executes the batch whose changes are in the journal.
+    pub(crate) fn execute_journaled(&mut self, batch: &mut Batch) {
+        batch.answer_all(self);
+    }
+
+    /// Answers those SETs of the batch that there is no room for.
+    pub(crate) fn refuse(&self, batch: &mut Batch) {
+        batch.refuse_sets(|hash, entry| self.0[table_of(hash)].has_room(hash, entry));
+    }
+
+    /// Some entries, of so many bytes together.
+    pub(crate) fn scan(&self, from: Position, len_max: usize) -> Found {
+        let mut found = Found::begin(from, len_max);
+        while let Some(table) = found.table() {
+            found.look_into(&self.0[table]);
+        }
+        found
     }
 }
 

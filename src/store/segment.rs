@@ -82,6 +82,15 @@ impl Segment {
         Some(self.slots[place].entry().clone())
     }
 
+    /// The entries with this tag or a higher one, in the order of their tags.
+    #[cfg(feature = "data")]
+    pub(super) fn entries_from(&self, tag: u32) -> impl Iterator<Item = (u32, Entry)> {
+        self.slots[self.first_of(tag)..]
+            .iter()
+            .filter(move |slot| !slot.is_vacant() && slot.tag() >= tag)
+            .map(|slot| (slot.tag(), slot.entry().clone()))
+    }
+
     /// Puts the entry in the place of the one with the same key, and returns
     /// that. Fails, and leaves all as it was, when there is no memory.
     pub(super) fn replace(

@@ -7,6 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::batch::{Apply, Batch};
 use super::executor::broken_error;
 use super::garbage::Garbage;
+#[cfg(feature = "data")]
+use super::scan::{Found, Position};
 use super::segment::Location;
 #[cfg(any(feature = "tokio", feature = "epoll"))]
 use super::table::StoreSize;
@@ -91,6 +93,43 @@ impl Shards {
             table.apply(0, Request::Reset, garbage);
         }
         Reply::Done
+    }
+}
+
+/// What a journal needs.
+#[cfg(feature = "data")]
+impl Shards {
+    /// An empty store whose changes are in a journal before they come: it
+    /// refuses none.
+    pub(crate) fn journaled() -> Self {
+        let mut shards = Self::default();
+        for shard in &mut shards.0 {
+            shard.table = Mutex::new(Table::taking_all());
+        }
+        shards
+    }
+
+    /// Executes the batch whose changes are in the journal.
+    pub(crate) fn execute_journaled(&self, batch: &mut Batch) {
+        batch.answer_all(&mut &*self);
+    }
+
+    /// Answers those SETs of the batch that there is no room for.
+    pub(crate) fn refuse(&self, batch: &mut Batch) {
+        batch.refuse_sets(|hash, entry| {
+            // What a broken table is asked, its own answer refuses.
+            let table = self.0[table_of(hash)].table.lock();
+            table.is_ok_and(|table| table.has_room(hash, entry))
+        });
+    }
+
+    /// Some entries, of so many bytes together; `None` if the store is broken.
+    pub(crate) fn scan(&self, from: Position, len_max: usize) -> Option<Found> {
+        let mut found = Found::begin(from, len_max);
+        while let Some(table) = found.table() {
+            found.look_into(&*self.0[table].table.lock().ok()?);
+        }
+        Some(found)
     }
 }
 

@@ -40,6 +40,9 @@ pub(super) struct Table {
     len: usize,
     /// What the entries take, without the segments.
     entries_len: usize,
+    /// Whoever sends it a SET has asked before whether there is room.
+    #[cfg(feature = "data")]
+    takes_all: bool,
 }
 
 /// How much a store has.
@@ -99,7 +102,7 @@ impl Table {
     }
 
     fn set(&mut self, hash: u64, entry: Entry, garbage: &mut Garbage) -> Reply {
-        if ceiling::is_full() && !self.would_shrink(hash, &entry) {
+        if ceiling::is_full() && !self.takes_all() && !self.would_shrink(hash, &entry) {
             return refuse(entry, garbage);
         }
         if self.segments.is_empty() {
@@ -116,6 +119,16 @@ impl Table {
         }
         self.entries_len += len;
         Reply::Done
+    }
+
+    #[cfg(feature = "data")]
+    fn takes_all(&self) -> bool {
+        self.takes_all
+    }
+
+    #[cfg(not(feature = "data"))]
+    fn takes_all(&self) -> bool {
+        false
     }
 
     /// Whether the entry would take the place of one that is as long or longer.
@@ -139,15 +152,42 @@ impl Table {
     }
 
     fn reset(&mut self, garbage: &mut Garbage) -> Reply {
-        let Self {
-            segments,
-            len,
-            entries_len,
-        } = std::mem::take(self);
+        let segments = std::mem::take(&mut self.segments);
+        let len = std::mem::take(&mut self.len);
+        let entries_len = std::mem::take(&mut self.entries_len);
         // The vacant slots are too few to look for.
         let slots_len = len * size_of::<Slot>();
         garbage.push_table(segments, len, entries_len + slots_len);
         Reply::Done
+    }
+}
+
+/// What a journal needs.
+#[cfg(feature = "data")]
+impl Table {
+    /// A table that takes every SET: what the ceiling refuses is
+    /// [asked for](Self::has_room) before.
+    pub(super) fn taking_all() -> Self {
+        Self {
+            takes_all: true,
+            ..Self::default()
+        }
+    }
+
+    /// Whether a SET of this entry may be executed.
+    pub(super) fn has_room(&self, hash: u64, entry: &Entry) -> bool {
+        !ceiling::is_full() || self.would_shrink(hash, entry)
+    }
+
+    /// The entries of a segment with this tag or a higher one, with their tags
+    /// and in the order of them.
+    pub(super) fn entries_from(
+        &self,
+        segment: usize,
+        tag: u32,
+    ) -> impl Iterator<Item = (u32, Entry)> {
+        let segment = self.segments.get(segment);
+        segment.into_iter().flat_map(move |segment| segment.entries_from(tag))
     }
 }
 

@@ -1,5 +1,8 @@
 //! The thread that owns the store, and the workers' access to it.
 
+#[cfg(feature = "data")]
+mod journaled;
+
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -10,7 +13,10 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvError, Sender, TryRecvError, bounded};
 
 use super::parse_limit::ParseLimit;
+use crate::server::config::Config;
 use crate::server::counts::{Sample, ThreadCounts};
+#[cfg(feature = "data")]
+use crate::server::journal_thread::{JournalHandle, JournalThread};
 use crate::server::lazy_free::LazyFree;
 use crate::server::shutdown::{Shutdown, StopCause};
 use crate::store::{Batch, Store, StoreLost, StoreSize};
@@ -28,6 +34,8 @@ const SIZE_TIMEOUT: Duration = Duration::from_millis(500);
 enum Job {
     Execute(Execute),
     Size(Sender<StoreSize>),
+    #[cfg(feature = "data")]
+    OfJournal(journaled::Job),
 }
 
 /// A batch on its way to the store thread, and the way back to the worker that
@@ -47,6 +55,8 @@ pub(super) struct StoreHandle {
     replies: Receiver<Execute>,
     lazy_free: LazyFree,
     parse_limit: ParseLimit,
+    #[cfg(feature = "data")]
+    journal: Option<JournalHandle<Sender<Execute>>>,
 }
 
 impl StoreHandle {
@@ -70,13 +80,24 @@ impl StoreHandle {
             batch: std::mem::take(batch),
             reply_to: self.reply_to.take().ok_or(StoreLost)?,
         };
-        self.jobs.send(Job::Execute(job)).map_err(|_| StoreLost)?;
+        self.send(job)?;
         let job = receive(&self.replies).map_err(|_| StoreLost)?;
         counts.waited_for_store(sample);
         self.reply_to = Some(job.reply_to);
         *batch = job.batch;
         self.lazy_free.free_of(batch);
         Ok(())
+    }
+
+    fn send(&self, job: Execute) -> Result<(), StoreLost> {
+        #[cfg(feature = "data")]
+        if let Some(journal) = &self.journal
+            && job.batch.has_changes()
+        {
+            journal.execute(job.batch, job.reply_to);
+            return Ok(());
+        }
+        self.jobs.send(Job::Execute(job)).map_err(|_| StoreLost)
     }
 }
 
@@ -86,13 +107,21 @@ pub(super) struct StoreThread {
     broken: Arc<AtomicBool>,
     lazy_free: LazyFree,
     parse_limit: ParseLimit,
+    #[cfg(feature = "data")]
+    journal: Option<JournalThread<Sender<Execute>>>,
 }
 
 impl StoreThread {
-    /// Starts the thread. It ends with the last handle; if it panics it
+    /// Starts the thread, with a store that is empty or has the entries of the
+    /// journal that `config` names. It ends with the last handle; if it panics it
     /// triggers `shutdown`, so that the process does not outlive its store.
-    pub(super) fn start(shutdown: &Shutdown) -> io::Result<Self> {
-        Self::start_with(shutdown, Store::execute)
+    pub(super) fn start(config: &Config, shutdown: &Shutdown) -> io::Result<Self> {
+        #[cfg(feature = "data")]
+        if let Some(data) = &config.data {
+            return Self::start_journaled(data, &config.log, shutdown);
+        }
+        let _ = config;
+        Self::start_with(Store::default(), shutdown, Store::execute)
     }
 
     /// How to ask how much there is; it does not keep the thread. `None` if that
@@ -108,6 +137,7 @@ impl StoreThread {
     }
 
     fn start_with(
+        mut store: Store,
         shutdown: &Shutdown,
         mut execute: impl FnMut(&mut Store, &mut Batch) + Send + 'static,
     ) -> io::Result<Self> {
@@ -119,7 +149,9 @@ impl StoreThread {
         thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || {
-                let outcome = catch_unwind(AssertUnwindSafe(|| run(&queue, &mut execute)));
+                let outcome = catch_unwind(AssertUnwindSafe(|| {
+                    run(&mut store, &queue, &mut execute);
+                }));
                 if outcome.is_err() {
                     let (shutdown, broken) = on_panic;
                     broken.store(true, Ordering::SeqCst);
@@ -135,6 +167,8 @@ impl StoreThread {
             broken,
             lazy_free,
             parse_limit,
+            #[cfg(feature = "data")]
+            journal: None,
         })
     }
 
@@ -147,6 +181,8 @@ impl StoreThread {
             replies,
             lazy_free: self.lazy_free.clone(),
             parse_limit: self.parse_limit.clone(),
+            #[cfg(feature = "data")]
+            journal: self.journal.as_ref().map(JournalThread::handle),
         }
     }
 
@@ -157,12 +193,15 @@ impl StoreThread {
 }
 
 /// Does jobs for as long as there is somebody to send them.
-fn run(queue: &Receiver<Job>, execute: &mut impl FnMut(&mut Store, &mut Batch)) {
-    let mut store = Store::default();
+fn run(
+    store: &mut Store,
+    queue: &Receiver<Job>,
+    execute: &mut impl FnMut(&mut Store, &mut Batch),
+) {
     while let Ok(job) = receive(queue) {
         match job {
             Job::Execute(mut job) => {
-                execute(&mut store, &mut job.batch);
+                execute(store, &mut job.batch);
                 let reply_to = job.reply_to.clone();
                 // The worker waits; if it is gone there is nobody to tell.
                 let _ = reply_to.send(job);
@@ -170,6 +209,8 @@ fn run(queue: &Receiver<Job>, execute: &mut impl FnMut(&mut Store, &mut Batch)) 
             Job::Size(reply_to) => {
                 let _ = reply_to.send(store.size());
             }
+            #[cfg(feature = "data")]
+            Job::OfJournal(job) => job.execute(store),
         }
     }
 }
@@ -202,7 +243,7 @@ mod tests {
     #[test]
     fn a_panic_of_the_store_acknowledges_nothing_and_triggers_the_shutdown() {
         let shutdown = Shutdown::new();
-        let store = StoreThread::start_with(&shutdown, |_, batch| {
+        let store = StoreThread::start_with(Store::default(), &shutdown, |_, batch| {
             assert!(batch.len() < 2, "the fault of this test");
         })
         .expect("a thread");
