@@ -63,7 +63,10 @@ pub struct Journal {
 enum State {
     Open(Engine),
     /// It could not write, and was closed then. What it has is known.
-    Closed { at: Instant, error: String },
+    Closed {
+        at: Instant,
+        error: String,
+    },
     /// A sync has failed: what was written may be on the disk or not, and to
     /// read it back would not tell, because the system has it in memory.
     Lost(String),

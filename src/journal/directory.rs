@@ -73,7 +73,9 @@ impl Directory {
         }
         let directory = Self::lock(path)?;
         if !directory.engine().exists() && !directory.path.join(SYNCED_FILE).exists() {
-            directory.make().map_err(|error| OpenError::engine(path, &error))?;
+            directory
+                .make()
+                .map_err(|error| OpenError::engine(path, &error))?;
         }
         Ok(directory)
     }
@@ -164,9 +166,12 @@ fn check_owner(path: &Path) -> Result<(), OpenError> {
         }
         Err(error) => return Err(OpenError::io(&file, &error)),
     };
-    let version = str::from_utf8(&told)
-        .ok()
-        .and_then(|told| told.strip_prefix(OWNER)?.strip_suffix('\n')?.parse::<u32>().ok());
+    let version = str::from_utf8(&told).ok().and_then(|told| {
+        told.strip_prefix(OWNER)?
+            .strip_suffix('\n')?
+            .parse::<u32>()
+            .ok()
+    });
     match version {
         Some(VERSION) => Ok(()),
         Some(version) if version > VERSION => Err(OpenError::Newer {

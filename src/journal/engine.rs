@@ -155,8 +155,13 @@ impl Engine {
 
     /// Begins another log: what is appended is in it.
     pub(super) fn begin_log(&mut self) -> fjall::Result<()> {
-        let number = self.logs.last().map_or(self.base.log, |(number, _)| number + 1);
-        let log = self.database.keyspace(&log_name(number), || options(self.memtable_len))?;
+        let number = self
+            .logs
+            .last()
+            .map_or(self.base.log, |(number, _)| number + 1);
+        let log = self
+            .database
+            .keyspace(&log_name(number), || options(self.memtable_len))?;
         self.logs.push((number, log));
         Ok(())
     }

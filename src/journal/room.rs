@@ -35,8 +35,8 @@ impl Room {
     pub(super) fn of(dir: &Path) -> io::Result<Self> {
         let (free, total) = ask(dir)?;
         let memory = memory::usage().max.map_or(u64::MAX, |max| max as u64);
-        let memtable_len = (total.min(memory) / MEMTABLE_FRACTION)
-            .clamp(MEMTABLE_LEN_MIN, MEMTABLE_LEN_MAX);
+        let memtable_len =
+            (total.min(memory) / MEMTABLE_FRACTION).clamp(MEMTABLE_LEN_MIN, MEMTABLE_LEN_MAX);
         Ok(Self {
             memtable_len,
             free,

@@ -175,7 +175,10 @@ struct Committer<O> {
 
 impl<O: Owner> Committer<O> {
     /// Serves until the stop; whether the disk has everything then.
-    fn run(&mut self, queue: &Receiver<Message<O::Waiter>>) -> Result<Result<(), WriteError>, StoreLost> {
+    fn run(
+        &mut self,
+        queue: &Receiver<Message<O::Waiter>>,
+    ) -> Result<Result<(), WriteError>, StoreLost> {
         loop {
             let first = match self.receive(queue) {
                 Ok(Message::Execute(waiting)) => Some(waiting),
@@ -231,7 +234,10 @@ impl<O: Owner> Committer<O> {
         self.record.clear();
         let found = self.scan()?;
         for waiting in &group {
-            waiting.batch.changes().for_each(|change| self.record.push(change));
+            waiting
+                .batch
+                .changes()
+                .for_each(|change| self.record.push(change));
         }
         let written = match self.record.bytes() {
             [] => Ok(()),
@@ -259,7 +265,10 @@ impl<O: Owner> Committer<O> {
     fn write(&mut self) -> Result<(), WriteError> {
         self.journal.append(self.record.bytes())?;
         match self.sync {
-            Sync::Always => self.journal.sync().inspect_err(|_| self.journal.forget_last()),
+            Sync::Always => self
+                .journal
+                .sync()
+                .inspect_err(|_| self.journal.forget_last()),
             Sync::Every(_) => {
                 self.unsynced_since.get_or_insert_with(Instant::now);
                 Ok(())
@@ -319,7 +328,8 @@ impl<O: Owner> Committer<O> {
 
     fn note_success(&mut self) {
         if let Some((since, refused)) = self.refusing.take() {
-            self.log.write(Event::journal_writable(refused, since.elapsed()));
+            self.log
+                .write(Event::journal_writable(refused, since.elapsed()));
         }
     }
 
@@ -346,12 +356,12 @@ impl<O: Owner> Committer<O> {
 }
 
 /// What waits now, and whether a stop is behind it.
-fn gather<W>(
-    first: Option<Waiting<W>>,
-    queue: &Receiver<Message<W>>,
-) -> (Vec<Waiting<W>>, bool) {
+fn gather<W>(first: Option<Waiting<W>>, queue: &Receiver<Message<W>>) -> (Vec<Waiting<W>>, bool) {
     let mut group: Vec<_> = first.into_iter().collect();
-    let mut len: usize = group.iter().map(|waiting| waiting.batch.changes_len()).sum();
+    let mut len: usize = group
+        .iter()
+        .map(|waiting| waiting.batch.changes_len())
+        .sum();
     while len < RECORD_LEN_MAX && group.len() < GROUP_LEN_MAX {
         match queue.try_recv() {
             Ok(Message::Execute(waiting)) => {

@@ -98,6 +98,7 @@ impl<'a> Told<'a> {
 
     fn end(&self, dir: &Path, changes: u64) {
         self.bar.finish_and_clear();
-        self.log.write(Event::loaded(dir, changes, self.begun.elapsed()));
+        self.log
+            .write(Event::loaded(dir, changes, self.begun.elapsed()));
     }
 }

@@ -187,7 +187,9 @@ impl Table {
         tag: u32,
     ) -> impl Iterator<Item = (u32, Entry)> {
         let segment = self.segments.get(segment);
-        segment.into_iter().flat_map(move |segment| segment.entries_from(tag))
+        segment
+            .into_iter()
+            .flat_map(move |segment| segment.entries_from(tag))
     }
 }
 

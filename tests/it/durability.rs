@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{self, Output};
+use std::process;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use serde_json::value::RawValue;
+use speicher::journal;
 use speicher::server::Model;
+use speicher::store::Change;
 
 use crate::harness::*;
 
@@ -93,7 +94,7 @@ impl Drop for Folder {
 }
 
 /// The options of a server with its entries in the folder.
-fn options<'a>(model: Model, dir: &'a Path, sync: Sync) -> [&'a str; 6] {
+fn options(model: Model, dir: &Path, sync: Sync) -> [&str; 6] {
     let dir = dir.to_str().expect("UTF-8");
     let model = model.name();
     ["--model", model, "--data", dir, "--sync", sync.option()]
@@ -115,30 +116,19 @@ fn stop(mut server: Process) {
     assert!(server.wait().0.success());
 }
 
-/// Keys and values as `speicher dump` tells them.
-fn dump(dir: &Path) -> BTreeMap<String, String> {
-    let output = run(&["dump", dir.to_str().expect("UTF-8")]);
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    let lines = text(&output.stdout);
-    lines.lines().map(entry_of_line).collect()
-}
-
-fn entry_of_line(line: &str) -> (String, String) {
-    let mut entry: BTreeMap<String, Box<RawValue>> =
-        serde_json::from_str(line).expect("a line is an object");
-    let mut take = |name| entry.remove(name).expect("it is in the line");
-    let (key, value) = (take("key"), take("value"));
-    let key = serde_json::from_str(key.get()).expect("a string");
-    (key, value.get().to_owned())
-}
-
-fn run(arguments: &[&str]) -> Output {
-    let output = speicher().args(arguments).output();
-    output.expect("the program is there")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("UTF-8")
+/// All entries in a directory that nobody uses.
+fn stored(dir: &Path) -> BTreeMap<String, String> {
+    let mut entries = BTreeMap::new();
+    let change = |change: Change<'_>| {
+        match change {
+            Change::Set { key, value } => drop(entries.insert(key.to_owned(), value.to_owned())),
+            Change::Delete { key } => drop(entries.remove(key)),
+            Change::Reset => entries.clear(),
+        }
+        Ok(())
+    };
+    journal::read(dir, change, |_| ()).expect("it is whole");
+    entries
 }
 
 /// The same numbers for the same seed (SplitMix64).

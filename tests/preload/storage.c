@@ -601,7 +601,7 @@ static void adopt(const char *path)
     }
     char durable[PATH_LEN];
     path_in_mirror(durable, "durable", node->number, "");
-    if (link(path, durable))
+    if (link(path, durable) && errno != EEXIST)
         die(durable);
     node->is_shared = 1;
     syscall(SYS_close, fd);

@@ -38,8 +38,7 @@ impl Serve {
             };
         };
         if !matches!(store, StoreConfig::Memory) {
-            let sentence =
-                "--data keeps entries of this process's memory, and --store has them elsewhere; \
+            let sentence = "--data keeps entries of this process's memory, and --store has them elsewhere; \
                  leave out one of them";
             return Err(blame("--data", sentence.to_owned()));
         }

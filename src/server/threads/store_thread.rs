@@ -193,11 +193,7 @@ impl StoreThread {
 }
 
 /// Does jobs for as long as there is somebody to send them.
-fn run(
-    store: &mut Store,
-    queue: &Receiver<Job>,
-    execute: &mut impl FnMut(&mut Store, &mut Batch),
-) {
+fn run(store: &mut Store, queue: &Receiver<Job>, execute: &mut impl FnMut(&mut Store, &mut Batch)) {
     while let Ok(job) = receive(queue) {
         match job {
             Job::Execute(mut job) => {

@@ -109,7 +109,12 @@ impl<'a> Client<'a> {
             return Change::Reset;
         }
         let key = match self.random.below(4) {
-            0 => HOT_KEYS + self.random.below(NEW_KEYS * (u64::from(self.plan.number) + 1)),
+            0 => {
+                HOT_KEYS
+                    + self
+                        .random
+                        .below(NEW_KEYS * (u64::from(self.plan.number) + 1))
+            }
             _ => self.random.below(HOT_KEYS),
         };
         let (key, len) = (key as u32, self.draw_len());

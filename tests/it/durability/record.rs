@@ -174,7 +174,11 @@ impl Round {
                 let seen = self.seen[client].map_or(0, |(key, stamp)| {
                     let sent = record.sent[stamp.number as usize].0;
                     let len = stamp.len;
-                    assert_eq!(sent, Change::Set { key, len }, "a value that was never sent");
+                    assert_eq!(
+                        sent,
+                        Change::Set { key, len },
+                        "a value that was never sent"
+                    );
                     stamp.number as usize + 1
                 });
                 seen.max(record.acknowledged.len())
@@ -274,7 +278,7 @@ impl Trace<'_> {
     fn ends(&self, reset_at: Option<usize>) -> BTreeSet<usize> {
         let mut entries = self.before.clone();
         let keys: BTreeSet<_> = entries.keys().chain(self.found.keys()).collect();
-        let is_wrong = |entries: &Entries, key| entries.get(key) != self.found.get(key);
+        let is_wrong = |entries: &Entries, key: &u32| entries.get(key) != self.found.get(key);
         let wrong = keys.into_iter().filter(|key| is_wrong(&entries, key));
         let mut wrong = wrong.count();
         let mut ends = BTreeSet::new();

@@ -15,7 +15,10 @@ use crate::store::{Found, Position, Store, StoreLost};
 /// What the journal's thread asks the store thread.
 pub(super) enum Job {
     /// To answer what there is no memory for, and give the batches back.
-    Refuse(Vec<Waiting<Sender<Execute>>>, Sender<Vec<Waiting<Sender<Execute>>>>),
+    Refuse(
+        Vec<Waiting<Sender<Execute>>>,
+        Sender<Vec<Waiting<Sender<Execute>>>>,
+    ),
     /// To execute batches whose changes are in the journal.
     Execute(Vec<Waiting<Sender<Execute>>>),
     /// For some entries.
@@ -61,7 +64,9 @@ impl StoreThread {
         let journal = load(&mut store, apply, data, log, shutdown)?;
         let mut this = Self::start_with(store, shutdown, Store::execute)?;
         let owner = Access(this.jobs.clone());
-        this.journal = Some(JournalThread::start(journal, data.sync, owner, log, shutdown)?);
+        this.journal = Some(JournalThread::start(
+            journal, data.sync, owner, log, shutdown,
+        )?);
         Ok(this)
     }
 
