@@ -23,7 +23,7 @@ sys.path.insert(0, os.path.join(HERE, 'python'))
 
 from platform_tag import platform_tag  # noqa: E402
 
-NO_CARGO = ('Building speicher-server needs cargo, which comes with Rust 1.88 or newer '
+NO_CARGO = ('Building speicher-server needs cargo, which comes with Rust 1.90 or newer '
             '(https://rustup.rs): install it and try again, or install a wheel, which '
             'needs none.')
 
@@ -52,7 +52,7 @@ def build_server():
         raise SystemExit(NO_CARGO)
     messages = process.communicate()[0].decode('utf-8').splitlines()
     if process.returncode != 0:
-        raise SystemExit('cargo could not build the server, which needs Rust 1.88 or newer; '
+        raise SystemExit('cargo could not build the server, which needs Rust 1.90 or newer; '
                          'its words above say why.')
     programs = [json.loads(line).get('executable') for line in messages]
     return os.path.relpath([path for path in programs if path][-1], HERE)

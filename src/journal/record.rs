@@ -130,7 +130,7 @@ mod tests {
     #[test]
     fn changes_come_back_as_they_were() {
         let mut record = RecordWriter::default();
-        CHANGES.map(|change| record.push(change));
+        CHANGES.iter().for_each(|change| record.push(*change));
         let read: Option<Vec<_>> = changes(record.bytes()).collect();
         assert_eq!(read.as_deref(), Some(&CHANGES[..]));
     }
@@ -138,7 +138,7 @@ mod tests {
     #[test]
     fn a_record_that_is_cut_has_fewer_changes_or_is_none() {
         let mut record = RecordWriter::default();
-        CHANGES.map(|change| record.push(change));
+        CHANGES.iter().for_each(|change| record.push(*change));
         for end in 0..record.bytes().len() {
             let read: Vec<_> = changes(&record.bytes()[..end]).collect();
             let whole = read.iter().flatten().count();

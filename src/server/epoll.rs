@@ -3,6 +3,7 @@
 
 mod edge_socket;
 mod incoming;
+mod loop_waker;
 mod runner;
 
 use std::io;
@@ -24,7 +25,8 @@ use super::refusal::{Reason, Refuser};
 use super::shutdown::{Shutdown, StopCause};
 use crate::store::Executor;
 use incoming::{Incoming, Owner};
-use runner::{Inbox, Runner, WAKER};
+use loop_waker::LoopWaker;
+use runner::{Inbox, Runner};
 
 /// Serves with the epoll model; see [`serve`](super::serve).
 pub(super) fn serve(
@@ -109,21 +111,6 @@ impl EventLoop {
     }
 }
 
-/// Ends a loop's wait for events, for whoever has something for it: the accept
-/// loop, a store, the stop.
-struct LoopWaker(mio::Waker);
-
-impl Wake for LoopWaker {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        // It fails when the loop is gone.
-        let _ = self.0.wake();
-    }
-}
-
 fn start_loop<E: Executor + Clone + Send + 'static>(
     number: usize,
     store: &E,
@@ -132,7 +119,7 @@ fn start_loop<E: Executor + Clone + Send + 'static>(
     counts: &Arc<Counts>,
 ) -> io::Result<EventLoop> {
     let poll = Poll::new()?;
-    let waker = Arc::new(LoopWaker(mio::Waker::new(poll.registry(), WAKER)?));
+    let waker = Arc::new(LoopWaker::new(&poll)?);
     shutdown.on_trigger({
         let waker = Arc::clone(&waker);
         move || waker.wake_by_ref()
@@ -141,6 +128,7 @@ fn start_loop<E: Executor + Clone + Send + 'static>(
     let inbox = Inbox {
         poll,
         queue,
+        loop_waker: Arc::clone(&waker),
         waker: Arc::clone(&waker).into(),
     };
     let counts = counts.of_thread();

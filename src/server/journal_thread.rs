@@ -58,6 +58,7 @@ pub(super) trait Owner: Send + 'static {
     fn len(&mut self) -> Option<usize>;
 }
 
+#[expect(clippy::large_enum_variant, reason = "nearly all are batches")]
 enum Message<W> {
     Execute(Waiting<W>),
     /// To write what came before, and no more.

@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::io::{self, IsTerminal};
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -32,6 +31,7 @@ pub(super) fn load<S>(
     log: &Log,
     shutdown: &Shutdown,
 ) -> io::Result<Journal> {
+    let begun = Instant::now();
     let mut told = Told::begin(log);
     let mut garbage = Garbage::default();
     let changes = Cell::new(0_u64);
@@ -56,8 +56,10 @@ pub(super) fn load<S>(
         },
         |progress| told.tell(progress, changes.get()),
     );
-    told.end(&data.dir, changes.get());
-    journal.map_err(|error| io::Error::other(error.to_string()))
+    told.end();
+    let journal = journal.map_err(|error| io::Error::other(error.to_string()))?;
+    log.write(Event::loaded(&data.dir, changes.get(), begun.elapsed()));
+    Ok(journal)
 }
 
 /// Who is told how far it has come: a terminal by a bar, the log by a line now
@@ -65,7 +67,6 @@ pub(super) fn load<S>(
 struct Told<'a> {
     bar: ProgressBar,
     log: &'a Log,
-    begun: Instant,
     told_at: Instant,
 }
 
@@ -80,7 +81,6 @@ impl<'a> Told<'a> {
         Self {
             bar: bar.with_style(style),
             log,
-            begun: Instant::now(),
             told_at: Instant::now(),
         }
     }
@@ -96,9 +96,7 @@ impl<'a> Told<'a> {
         }
     }
 
-    fn end(&self, dir: &Path, changes: u64) {
+    fn end(&self) {
         self.bar.finish_and_clear();
-        self.log
-            .write(Event::loaded(dir, changes, self.begun.elapsed()));
     }
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::net;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use super::edge_socket::EdgeSocket;
 use super::incoming::{Incoming, Owner};
+use super::loop_waker::{LoopWaker, WAKER};
 use crate::server::config::Config;
 use crate::server::connection_limit::Permit;
 use crate::server::counts::{OpenConnection, ThreadCounts};
@@ -26,15 +28,13 @@ use crate::server::shutdown::Shutdown;
 use crate::server::socket;
 use crate::store::Executor;
 
-/// The token of the loop's waker.
-pub(super) const WAKER: Token = Token(usize::MAX);
-
 /// What a loop waits for.
 pub(super) struct Inbox {
     pub(super) poll: Poll,
     pub(super) queue: Receiver<Incoming>,
     /// Ends the wait, for a store that has kept somebody waiting.
     pub(super) waker: Waker,
+    pub(super) loop_waker: Arc<LoopWaker>,
 }
 
 /// What one loop's thread owns.
@@ -130,7 +130,10 @@ impl<E: Executor + Clone> Runner<E> {
             let begun = self.now;
             for event in &events {
                 match event.token() {
-                    WAKER => self.resume_waiting(),
+                    WAKER => {
+                        self.inbox.loop_waker.heard();
+                        self.resume_waiting();
+                    }
                     _ => self.ready(event),
                 }
             }

@@ -283,6 +283,60 @@ impl Event {
     }
 }
 
+/// Of a journal.
+#[cfg(feature = "data")]
+impl Event {
+    /// Entries are being loaded.
+    pub(in crate::server) fn loading(percent: u64, changes: u64) -> Self {
+        let changed = counted(changes, "change");
+        let message = format_args!("loading: {percent}% are read, {changed} so far");
+        Self::new(Level::Info, "loading", message)
+            .with("percent", percent)
+            .with("changes", changes)
+            .unlimited()
+    }
+
+    /// All entries have been loaded.
+    pub(in crate::server) fn loaded(dir: &Path, changes: u64, took: Duration) -> Self {
+        let changed = counted(changes, "change");
+        let dir = dir.display();
+        let message = format_args!("loaded {changed} from {dir} in {}", seconds(took));
+        Self::new(Level::Info, "loaded", message)
+            .with("changes", changes)
+            .with("seconds", took)
+            .unlimited()
+    }
+
+    /// Changes can't be written, for the time being.
+    pub(in crate::server) fn journal_unwritable(error: &str) -> Self {
+        let message = format_args!(
+            "the journal can't be written ({error}); changes get 503 until it can: make room on its \
+             disk"
+        );
+        Self::new(Level::Warn, "journal_unwritable", message)
+            .with("error", error)
+            .unlimited()
+    }
+
+    /// They can again.
+    pub(in crate::server) fn journal_writable(refused: u64, lasted: Duration) -> Self {
+        let batches = counted(refused, "batch");
+        let message = format_args!("the journal can be written again; the changes of {batches}");
+        Self::new(Level::Info, "journal_writable", message).got_503(refused, lasted)
+    }
+
+    /// Nobody knows what is on the disk.
+    pub(in crate::server) fn journal_lost(error: &str) -> Self {
+        let message = format_args!(
+            "the journal is lost ({error}): it is unknown what of the last changes is on the disk; \
+             changes get 503 until the server is started again"
+        );
+        Self::new(Level::Error, "journal_lost", message)
+            .with("error", error)
+            .unlimited()
+    }
+}
+
 /// Of a store that is elsewhere.
 #[cfg(feature = "cluster")]
 impl Event {
@@ -346,60 +400,6 @@ impl Event {
             .with("node", node)
             .with("has_slots", has_some)
             .in_series(format!("slots {node}"), Self::REACH_BURST)
-    }
-}
-
-/// Of a journal.
-#[cfg(feature = "data")]
-impl Event {
-    /// Entries are being loaded.
-    pub(in crate::server) fn loading(percent: u64, changes: u64) -> Self {
-        let changed = counted(changes, "change");
-        let message = format_args!("loading: {percent}% are read, {changed} so far");
-        Self::new(Level::Info, "loading", message)
-            .with("percent", percent)
-            .with("changes", changes)
-            .unlimited()
-    }
-
-    /// All entries have been loaded.
-    pub(in crate::server) fn loaded(dir: &Path, changes: u64, took: Duration) -> Self {
-        let changed = counted(changes, "change");
-        let dir = dir.display();
-        let message = format_args!("loaded {changed} from {dir} in {}", seconds(took));
-        Self::new(Level::Info, "loaded", message)
-            .with("changes", changes)
-            .with("seconds", took)
-            .unlimited()
-    }
-
-    /// Changes can't be written, for the time being.
-    pub(in crate::server) fn journal_unwritable(error: &str) -> Self {
-        let message = format_args!(
-            "the journal can't be written ({error}); changes get 503 until it can: make room on its \
-             disk"
-        );
-        Self::new(Level::Warn, "journal_unwritable", message)
-            .with("error", error)
-            .unlimited()
-    }
-
-    /// They can again.
-    pub(in crate::server) fn journal_writable(refused: u64, lasted: Duration) -> Self {
-        let batches = counted(refused, "batch");
-        let message = format_args!("the journal can be written again; the changes of {batches}");
-        Self::new(Level::Info, "journal_writable", message).got_503(refused, lasted)
-    }
-
-    /// Nobody knows what is on the disk.
-    pub(in crate::server) fn journal_lost(error: &str) -> Self {
-        let message = format_args!(
-            "the journal is lost ({error}): it is unknown what of the last changes is on the disk; \
-             changes get 503 until the server is started again"
-        );
-        Self::new(Level::Error, "journal_lost", message)
-            .with("error", error)
-            .unlimited()
     }
 }
 

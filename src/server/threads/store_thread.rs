@@ -30,7 +30,7 @@ const QUEUE_LEN_MAX: usize = 1024;
 const SIZE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What the store thread is asked.
-#[expect(clippy::large_enum_variant, reason = "nearly all are batches")]
+#[allow(clippy::large_enum_variant, reason = "nearly all are batches")]
 enum Job {
     Execute(Execute),
     Size(Sender<StoreSize>),
