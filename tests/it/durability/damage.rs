@@ -6,7 +6,7 @@ use super::snapshot::{Contents, Snapshot};
 use super::*;
 
 /// A server with little memory makes tables and journals of little data.
-const LITTLE_MEMORY: [&str; 2] = ["--memory-max", "32MiB"];
+const LITTLE_MEMORY: [&str; 2] = ["--memory-max", "32M"];
 
 /// A directory after a load, and the entries that are in it.
 struct Stored {

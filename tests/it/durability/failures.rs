@@ -43,7 +43,7 @@ fn after_a_sync_that_failed_nothing_is_changed_until_a_restart(model: Model) {
     assert_eq!(found(&mut other, "b"), some("2"));
     assert_eq!(found(&mut other, "c"), None);
     let said = server.complaint("again");
-    assert_eq!(said.matches("disk").count(), 1, "{said}");
+    assert_eq!(said.matches("is lost").count(), 1, "{said}");
     crash(server);
     // The page cache has what the disk has not.
     for written in [None, Some(Written::Nothing)] {

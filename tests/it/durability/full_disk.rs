@@ -99,7 +99,7 @@ fn without_room_on_the_disk_nothing_is_changed_until_there_is_some(model: Model)
     assert_eq!(peer.set(&format!("key-{count}"), &value(count)), 200);
     assert_has(&mut peer, count + 1);
     let said = server.complaint("again");
-    assert_eq!(said.matches("disk").count(), 1, "{said}");
+    assert_eq!(said.matches("can't be written").count(), 1, "{said}");
     crash(server);
     let server = serve(model, &dir, Sync::Always);
     let mut peer = server.connect();

@@ -80,7 +80,7 @@ impl Crashed {
         assert!(round.acknowledged() > 0, "there was no load");
         let dir = self.folder.join("data");
         if self.round % 3 == 1 {
-            self.crash_at_start(&dir);
+            crash_at_start(self.model, &dir, self.random.below(60_000));
         }
         let server = serve(self.model, &dir, self.sync);
         let found = load::entries(server.address(), &round.keys(&self.before));
@@ -90,22 +90,6 @@ impl Crashed {
         self.before = found;
         self.round += 1;
         self.server = Some(server);
-    }
-
-    /// Kills a server that reads its entries, or has just read them.
-    fn crash_at_start(&mut self, dir: &Path) {
-        let mut command = speicher();
-        command.args(["serve", "--port", "0"]);
-        command.args(options(self.model, dir, self.sync));
-        let quiet = || process::Stdio::null();
-        let mut child = command
-            .stdout(quiet())
-            .stderr(quiet())
-            .spawn()
-            .expect("it is there");
-        thread::sleep(Duration::from_micros(self.random.below(60_000)));
-        child.kill().expect("it is a child");
-        child.wait().expect("it was killed");
     }
 
     /// There is nothing that was never sent.
@@ -120,5 +104,36 @@ impl Crashed {
         let found = stored(&self.folder.join("data"));
         assert_eq!(found.len(), expected.len());
         assert!(found == expected);
+    }
+}
+
+/// Kills a server so many microseconds after it was started.
+fn crash_at_start(model: Model, dir: &Path, after_us: u64) {
+    let mut command = speicher();
+    command.args(["serve", "--port", "0"]);
+    command.args(options(model, dir, Sync::Always));
+    let quiet = process::Stdio::null;
+    let started = command.stdout(quiet()).stderr(quiet()).spawn();
+    let mut child = started.expect("the program is there");
+    thread::sleep(Duration::from_micros(after_us));
+    child.kill().expect("it is a child");
+    child.wait().expect("it was killed");
+}
+
+/// It has no entries yet, so the next may make it.
+#[test]
+fn a_directory_whose_making_was_cut_off_is_made_by_the_next_server() {
+    let mut random = Random(3);
+    for number in 0..crashes(10) {
+        let folder = Folder::new();
+        let dir = folder.join("new/data");
+        let after_us = random.below(60_000);
+        crash_at_start(Model::default(), &dir, after_us);
+        let server = serve(Model::default(), &dir, Sync::Always);
+        assert!(
+            !server.ready_line.is_empty(),
+            "{number}, after {after_us} us"
+        );
+        assert_eq!(server.connect().set("a", "1"), 200);
     }
 }
