@@ -129,7 +129,6 @@ fn many_entries_and_long_ones_are_stored_in_their_order(model: Model) {
 #[test]
 fn any_keys_and_values_are_stored_as_they_are() {
     let server = Server::start(Model::default());
-    let mut peer = server.connect();
     let key = prop_oneof![".{1,20}", "[\\x00-\\x1f\"\\\\/\u{2028}\u{10ffff}]{1,6}"];
     let value = prop_oneof![
         any::<String>().prop_map(|text| serde_json::to_string(&text).expect("a string")),
@@ -137,6 +136,7 @@ fn any_keys_and_values_are_stored_as_they_are() {
     ];
     let entries = vec((key, value), 1..40);
     proptest!(ProptestConfig::with_cases(24), |(entries in entries)| {
+        let mut peer = server.connect();
         let mut lines = String::new();
         for (index, (key, value)) in entries.iter().enumerate() {
             let key = serde_json::to_string(&format!("{index}{key}")).expect("a string");
