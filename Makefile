@@ -1,4 +1,4 @@
-.PHONY: run cluster test test-python wheel compare record instructions instructions-record fuzz baseline check
+.PHONY: run cluster test durability test-python wheel compare record instructions instructions-record fuzz baseline check
 
 PYTHON = python3
 
@@ -12,7 +12,7 @@ cluster:
 
 # Tests that keep the machine busy, and so run apart from those that wait for
 # a server to be in time.
-BUSY = adversaries:: bench:: compare:: conformance faults:: page::
+BUSY = adversaries:: bench:: compare:: conformance durability:: faults:: page::
 
 # Tests that wait for others most of the time, such as for a cluster's elections.
 WAITING = cluster:: remote_store::
@@ -30,6 +30,11 @@ test:
 		PYTHONPATH=python PYTHONDONTWRITEBYTECODE=1 \
 		$(PYTHON) -m unittest discover -s python/tests -t python/tests; \
 	else echo "SKIPPED: there is no $(PYTHON) of 3.8 or newer, so the Python tests did not run."; fi
+
+# The journal through as many crashes and damages as it takes to find what is rare.
+durability:
+	SPEICHER_CRASHES=$${SPEICHER_CRASHES:-50} SPEICHER_DAMAGES=$${SPEICHER_DAMAGES:-1000} \
+	cargo test --test it -- durability::
 
 # Static, so that it runs on every Linux of its machine; see python/platform_tag.py.
 wheel:

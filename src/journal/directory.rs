@@ -16,6 +16,7 @@ const VERSION: u32 = 1;
 const OWNER_FILE: &str = "speicher";
 const LOCK_FILE: &str = "lock";
 const SYNCED_FILE: &str = "synced";
+const SYNCED_NEW_FILE: &str = "synced.new";
 const ENGINE_DIR: &str = "engine";
 
 /// Where the engine is made, until it is complete.
@@ -59,20 +60,16 @@ impl Directory {
     /// empty.
     pub(super) fn lock_or_make(path: &Path) -> Result<Self, OpenError> {
         let io = |error| OpenError::io(path, &error);
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .or_else(|error| match path.exists() {
-                true => Ok(()),
-                false => Err(error),
-            })
-            .map_err(io)?;
+        make_dirs(path).map_err(io)?;
         if Self::could_be_made(path)? {
+            // Who made it may not have come to this. Nor may it be allowed.
+            if let Some(parent) = fs::canonicalize(path).map_err(io)?.parent() {
+                let _ = sync_dir(parent);
+            }
             write_owner(path).map_err(io)?;
         }
         let directory = Self::lock(path)?;
-        if !directory.engine().exists() && !directory.path.join(SYNCED_FILE).exists() {
+        if directory.is_unmade() {
             directory
                 .make()
                 .map_err(|error| OpenError::engine(path, &error))?;
@@ -92,6 +89,14 @@ impl Directory {
         }
     }
 
+    /// Whether it has no engine yet, because an attempt to make it was cut off:
+    /// it comes last, after a note that nothing was synced.
+    fn is_unmade(&self) -> bool {
+        let is_noted = self.path.join(SYNCED_FILE).exists();
+        let is_empty = !is_noted || matches!(self.read_synced(), Ok((0, _)));
+        is_empty && !self.engine().exists()
+    }
+
     /// Makes the engine in it. What an attempt that did not come to its end has
     /// left is removed: it has no entries.
     fn make(&self) -> fjall::Result<()> {
@@ -100,11 +105,13 @@ impl Directory {
             fs::remove_dir_all(&new)?;
         }
         Engine::make(&new)?;
-        fs::rename(&new, self.engine())?;
-        sync_dir(&self.path)?;
-        let synced = Synced::make(&self.path.join(SYNCED_FILE))?;
+        let synced_new = self.path.join(SYNCED_NEW_FILE);
+        let synced = Synced::make(&synced_new)?;
         synced.note(0, None)?;
         synced.0.sync_all()?;
+        fs::rename(&synced_new, self.path.join(SYNCED_FILE))?;
+        sync_dir(&self.path)?;
+        fs::rename(&new, self.engine())?;
         sync_dir(&self.path)?;
         Ok(())
     }
@@ -195,6 +202,20 @@ fn write_owner(path: &Path) -> io::Result<()> {
 
 fn private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     options.write(true).mode(0o600).open(path)
+}
+
+/// Makes the directory and those above it, and their names durable.
+fn make_dirs(path: &Path) -> io::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let parent = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    make_dirs(parent)?;
+    DirBuilder::new().mode(0o700).create(path)?;
+    sync_dir(parent)
 }
 
 /// Makes the names in the directory as durable as what they name.

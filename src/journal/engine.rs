@@ -5,7 +5,8 @@
 //! that it has written once stays as it is, and is removed with its whole log.
 
 use std::fmt;
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Slice};
 
@@ -30,6 +31,7 @@ pub(super) struct Engine {
     /// Those that count, with their numbers, and never none.
     logs: Vec<(u64, Keyspace)>,
     memtable_len: u64,
+    path: PathBuf,
 }
 
 /// Where the records that count begin.
@@ -47,21 +49,23 @@ impl Engine {
         let meta = database.keyspace(META, || options(1 << 20))?;
         database.keyspace(&log_name(0), || options(1 << 20))?;
         meta.insert(BASE, Base { log: 0, first: 1 }.encode())?;
+        sync_names(path)?;
         database.persist(PersistMode::SyncAll)
     }
 
     /// Opens an engine that is there. It collects so many bytes before it makes
     /// a table of them.
     pub(super) fn open(path: &Path, memtable_len: u64) -> fjall::Result<Self> {
-        Self::open_with(builder(path).worker_threads(THREADS), memtable_len)
+        Self::open_with(path, builder(path).worker_threads(THREADS), memtable_len)
     }
 
     /// Opens an engine only to read what it has: it makes no tables.
     pub(super) fn open_to_read(path: &Path) -> fjall::Result<Self> {
-        Self::open_with(builder(path).worker_threads_unchecked(0), 1 << 20)
+        Self::open_with(path, builder(path).worker_threads_unchecked(0), 1 << 20)
     }
 
     fn open_with(
+        path: &Path,
         builder: fjall::DatabaseBuilder<Database>,
         memtable_len: u64,
     ) -> fjall::Result<Self> {
@@ -97,6 +101,7 @@ impl Engine {
             base,
             logs,
             memtable_len,
+            path: path.to_owned(),
         })
     }
 
@@ -162,6 +167,7 @@ impl Engine {
         let log = self
             .database
             .keyspace(&log_name(number), || options(self.memtable_len))?;
+        sync_names(&self.path)?;
         self.logs.push((number, log));
         Ok(())
     }
@@ -197,6 +203,13 @@ const LOG: &str = "log-";
 
 fn log_name(number: u64) -> String {
     format!("{LOG}{number}")
+}
+
+/// The engine syncs what is in a keyspace's folder, and not the name of the
+/// folder.
+fn sync_names(engine: &Path) -> fjall::Result<()> {
+    let keyspaces = File::open(engine.join("keyspaces"))?;
+    Ok(keyspaces.sync_all()?)
 }
 
 fn builder(path: &Path) -> fjall::DatabaseBuilder<Database> {

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::batch::{Apply, Batch};
 use super::executor::broken_error;
 use super::garbage::Garbage;
-#[cfg(feature = "data")]
+#[cfg(all(feature = "data", any(feature = "tokio", feature = "epoll")))]
 use super::scan::{Found, Position};
 use super::segment::Location;
 #[cfg(any(feature = "tokio", feature = "epoll"))]
@@ -97,7 +97,7 @@ impl Shards {
 }
 
 /// What a journal needs.
-#[cfg(feature = "data")]
+#[cfg(all(feature = "data", any(feature = "tokio", feature = "epoll")))]
 impl Shards {
     /// An empty store whose changes are in a journal before they come: it
     /// refuses none.

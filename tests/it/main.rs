@@ -24,11 +24,20 @@ mod conformance_ceiling;
 mod conformance_client;
 #[cfg(feature = "conformance")]
 mod conformance_report;
+#[cfg(feature = "data")]
+mod durability;
 mod eviction;
 #[cfg(feature = "conformance")]
 mod faults;
 mod frames;
 mod limits;
+#[cfg(any(feature = "cluster", feature = "data"))]
+#[allow(
+    dead_code,
+    reason = "the kit uses all of it, and a build without the kit has it from here"
+)]
+#[path = "../../src/conformance/linearize.rs"]
+mod linearize;
 #[cfg(feature = "data")]
 mod load;
 mod log;

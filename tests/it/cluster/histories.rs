@@ -5,18 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use linearize::{CALLS_MAX, Call, KEYS, Timed, is_linearizable};
-
 use super::can_start;
 use super::front::{Answer, Caller, serve, slot};
 use super::load::SetWhenDropped;
 use super::nodes::Cluster;
 use crate::harness::*;
-
-// That of the conformance kit, which has a reset too.
-#[allow(dead_code)]
-#[path = "../../../src/conformance/linearize.rs"]
-mod linearize;
+use crate::linearize::{CALLS_MAX, Call, KEYS, Timed, is_linearizable};
 
 const SERVERS: usize = 3;
 const CLIENTS: usize = 2 * SERVERS;
