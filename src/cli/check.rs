@@ -88,7 +88,7 @@ fn has_effect(long: &str, config: &Config) -> bool {
         "--workers" => config.model == Model::Threads,
         "--connections-max" => config.model != Model::Threads,
         #[cfg(feature = "data")]
-        "--data" | "--sync" => config.data.is_some(),
+        "--sync" => config.data.is_some(),
         _ if long.starts_with("--store-") => !matches!(config.store, StoreConfig::Memory),
         _ => true,
     }

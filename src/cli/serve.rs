@@ -175,7 +175,7 @@ pub(crate) struct Serve {
     store: StoreOption,
 
     /// directory that has every change, so that the entries in memory outlive
-    /// the process; it is made if it is absent
+    /// the process; it is made if it is absent (nowhere)
     #[cfg(feature = "data")]
     #[argh(option, arg_name = "dir")]
     data: Option<PathBuf>,

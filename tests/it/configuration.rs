@@ -87,10 +87,11 @@ fn sample(option: &str) -> (Option<&'static str>, Vec<&'static str>) {
         Some("127.0.0.1:0"),
         Some("redis://127.0.0.1:1"),
     ];
-    const BESIDE: [&[&str]; 3] = [
+    const BESIDE: [&[&str]; 4] = [
         &[],
         &["--model", "epoll"],
         &["--store", "redis://127.0.0.1:1"],
+        &["--data", "a-folder-that-is-absent"],
     ];
 
     for beside in BESIDE {
