@@ -13,6 +13,8 @@ mod delete;
 mod echo;
 mod environment;
 mod get;
+#[cfg(feature = "data")]
+mod load;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod nearest;
@@ -46,6 +48,8 @@ const COMMANDS: &[&str] = &[
     "get",
     "delete",
     "reset",
+    #[cfg(feature = "data")]
+    "load",
     #[cfg(feature = "metrics")]
     "stat",
     #[cfg(feature = "conformance")]
@@ -183,6 +187,8 @@ pub(crate) enum Command {
     Get(get::Get),
     Delete(delete::Delete),
     Reset(reset::Reset),
+    #[cfg(feature = "data")]
+    Load(load::Load),
     #[cfg(feature = "metrics")]
     Stat(stat::Stat),
     #[cfg(feature = "conformance")]

@@ -11,6 +11,7 @@
 //! ```
 
 mod error;
+mod split;
 mod stream;
 
 use std::io::{self, BufReader, ErrorKind, Write};
@@ -25,6 +26,7 @@ use crate::protocol::reply::MalformedReply;
 use crate::protocol::value::TooDeep;
 use crate::protocol::{Entry, Json, Key, Reply, Request};
 pub use error::Error;
+pub use split::{ReplyHalf, RequestHalf};
 use stream::{Stream, is_timeout};
 
 /// The port of a server that was not told another (S3).
@@ -134,6 +136,16 @@ impl Client {
             client: self,
             requests: Vec::new(),
         }
+    }
+
+    /// Divides the connection, so that one thread can send while another reads the replies,
+    /// which come in the order of the requests. However much is sent, neither side waits for
+    /// the other then, as long as the replies are read.
+    pub fn into_split(self) -> Result<(RequestHalf, ReplyHalf), Error> {
+        // Between calls nothing is left in the reader.
+        let stream = self.stream.ok_or(Error::Disconnected)?.into_inner();
+        let socket = stream.into_socket();
+        split::split(socket, self.timeout, self.reply_len_max).map_err(Error::Io)
     }
 
     fn call(&mut self, request: &Request) -> Result<Reply, Error> {

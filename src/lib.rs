@@ -13,6 +13,8 @@ pub mod store;
 
 #[cfg(feature = "data")]
 pub mod journal;
+#[cfg(feature = "data")]
+pub mod lines;
 
 pub mod server;
 

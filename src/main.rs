@@ -16,6 +16,8 @@ fn main() -> ExitCode {
         Ok(cli::Command::Get(get)) => get.run(),
         Ok(cli::Command::Delete(delete)) => delete.run(),
         Ok(cli::Command::Reset(reset)) => reset.run(),
+        #[cfg(feature = "data")]
+        Ok(cli::Command::Load(load)) => load.run(),
         #[cfg(feature = "metrics")]
         Ok(cli::Command::Stat(stat)) => stat.run(),
         #[cfg(feature = "conformance")]

@@ -253,8 +253,8 @@ mod tests {
             let text = of_help(option.help).0;
             // Options of a remote store or a journal need one, and any word is a
             // directory.
-            let is_apart = option.long.starts_with("--store-")
-                || ["--data", "--sync"].contains(&option.long);
+            let is_apart =
+                option.long.starts_with("--store-") || ["--data", "--sync"].contains(&option.long);
             if option.takes.is_some() && !is_apart && config(&[option.long, &text]).is_ok() {
                 let with = config(&[option.long, &text]).expect("it was read just now");
                 assert_eq!(with, default, "{} {text}", option.long);

@@ -3,9 +3,9 @@
 
 use std::mem;
 use std::process::exit;
-#[cfg(any(feature = "bench", feature = "conformance"))]
+#[cfg(any(feature = "bench", feature = "conformance", feature = "data"))]
 use std::sync::Arc;
-#[cfg(any(feature = "bench", feature = "conformance"))]
+#[cfg(any(feature = "bench", feature = "conformance", feature = "data"))]
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -38,12 +38,13 @@ pub(super) fn stop_on_signal(shutdown: &Shutdown, log: &Log) -> Result<(), Strin
 /// A flag that the first signal raises, for work that ends by itself once it
 /// sees it. The second ends the process at once, with the servers that it
 /// started.
-#[cfg(any(feature = "bench", feature = "conformance"))]
+#[cfg(any(feature = "bench", feature = "conformance", feature = "data"))]
 pub(super) fn stop_flag() -> Result<Arc<AtomicBool>, String> {
     let stop = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&stop);
     ctrlc::set_handler(move || {
         if raised.swap(true, Ordering::Relaxed) {
+            #[cfg(any(feature = "bench", feature = "conformance"))]
             kill_all();
             exit(EXIT_INTERRUPTED);
         }

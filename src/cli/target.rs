@@ -17,6 +17,12 @@ pub(super) struct Target {
 impl Target {
     /// Connects; the error is a sentence with the address and a remedy.
     pub(super) fn connect(&self) -> Result<Client, String> {
+        self.connect_to("--host, --port")
+    }
+
+    /// Connects where these options say; the error is a sentence as that of
+    /// [`connect`](Self::connect).
+    pub(super) fn connect_to(&self, options: &str) -> Result<Client, String> {
         let variable = std::env::var(ADDRESS_VARIABLE).ok();
         let (host, port) = self.address(variable.filter(|text| !text.is_empty()))?;
         let timeout = self.timeout.unwrap_or(TIMEOUT_DEFAULT);
@@ -27,8 +33,7 @@ impl Target {
             };
             format!(
                 "can't connect to {host} port {port} ({cause}); is a server running there? \
-                 `speicher serve` starts one, and --host, --port or {ADDRESS_VARIABLE} \
-                 name another"
+                 `speicher serve` starts one, and {options} or {ADDRESS_VARIABLE} name another"
             )
         })
     }
@@ -42,20 +47,23 @@ impl Target {
 }
 
 fn parse_address(text: &str) -> Result<(String, u16), String> {
-    let parsed = text.rsplit_once(':').and_then(|(host, port)| {
-        let bare = host
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'));
-        let is_plain = !host.is_empty() && !host.contains([':', '/']);
-        let host = bare.or(is_plain.then_some(host))?;
-        Some((host.to_owned(), port.parse().ok()?))
-    });
-    parsed.ok_or_else(|| {
+    host_and_port(text).ok_or_else(|| {
         format!(
             "{ADDRESS_VARIABLE} is {text:?}; it must be host:port, as in 127.0.0.1:14567 or \
              [::1]:14567"
         )
     })
+}
+
+/// What `host:port` names; a host of version 6 has brackets.
+pub(super) fn host_and_port(text: &str) -> Option<(String, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let bare = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let is_plain = !host.is_empty() && !host.contains([':', '/']);
+    let host = bare.or(is_plain.then_some(host))?;
+    Some((host.to_owned(), port.parse().ok()?))
 }
 
 #[cfg(test)]

@@ -119,7 +119,12 @@ pub(super) fn parse_timeout(text: &str) -> Result<Duration, String> {
 }
 
 /// A time for people, rounded up to whole seconds.
-#[cfg(any(feature = "bench", feature = "conformance", feature = "metrics"))]
+#[cfg(any(
+    feature = "bench",
+    feature = "conformance",
+    feature = "data",
+    feature = "metrics"
+))]
 pub(super) fn shown_duration(time: Duration) -> String {
     let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
     let (minutes, seconds) = (seconds / 60, seconds % 60);
@@ -135,7 +140,12 @@ pub(super) fn shown_duration(time: Duration) -> String {
 mod tests {
     use super::*;
 
-    #[cfg(any(feature = "bench", feature = "conformance", feature = "metrics"))]
+    #[cfg(any(
+        feature = "bench",
+        feature = "conformance",
+        feature = "data",
+        feature = "metrics"
+    ))]
     #[test]
     fn times_are_shown_in_one_or_two_units() {
         for (millis, shown) in [

@@ -40,6 +40,11 @@ impl Stream {
         })
     }
 
+    /// The socket, with whatever timeouts it has.
+    pub(super) fn into_socket(self) -> TcpStream {
+        self.socket
+    }
+
     /// The deadline runs from now.
     pub(super) fn restart(&mut self) {
         (self.begun, self.moved) = (Instant::now(), 0);
@@ -47,8 +52,7 @@ impl Stream {
 
     /// The time to the deadline; `TimedOut` when there is none.
     fn left(&self) -> io::Result<Duration> {
-        let earned = Duration::from_secs_f64(self.moved as f64 / f64::from(BYTES_PER_SECOND));
-        let allowed = self.timeout.saturating_add(earned);
+        let allowed = allowed(self.timeout, self.moved as u64);
         match allowed.saturating_sub(self.begun.elapsed()) {
             Duration::ZERO => Err(ErrorKind::TimedOut.into()),
             left => Ok(left),
@@ -102,6 +106,12 @@ impl Write for Stream {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// What a call may take that has moved so many bytes.
+pub(super) fn allowed(timeout: Duration, moved: u64) -> Duration {
+    let earned = Duration::from_secs_f64(moved as f64 / f64::from(BYTES_PER_SECOND));
+    timeout.saturating_add(earned)
 }
 
 /// A socket's own timeout shows as either of the two, by the system.

@@ -275,7 +275,7 @@ impl Encoder {
 }
 
 /// Appends `text` as a JSON string.
-pub(super) fn push_json_string(json: &mut Vec<u8>, text: &str) {
+pub(crate) fn push_json_string(json: &mut Vec<u8>, text: &str) {
     serde_json::to_writer(json, text).expect("a Vec takes all that is written to it");
 }
 

@@ -326,8 +326,12 @@ fn help_and_version_go_to_standard_output() {
         true => &["stat"],
         false => &[],
     };
+    let lines: &[&str] = match cfg!(feature = "data") {
+        true => &["load"],
+        false => &[],
+    };
     let always = ["serve", "set", "get", "delete", "reset"];
-    for command in always.iter().chain(lab).chain(watching) {
+    for command in always.iter().chain(lab).chain(watching).chain(lines) {
         assert!(
             help.stdout.contains(&format!("\n  {command} ")),
             "{command}"

@@ -38,6 +38,8 @@ mod limits;
 )]
 #[path = "../../src/conformance/linearize.rs"]
 mod linearize;
+#[cfg(feature = "data")]
+mod load;
 mod log;
 #[cfg(feature = "metrics")]
 mod metrics;
