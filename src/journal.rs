@@ -18,6 +18,7 @@ mod error;
 mod record;
 mod replay;
 mod room;
+mod torn;
 
 use std::fmt;
 use std::path::Path;
@@ -132,6 +133,10 @@ impl Journal {
     ) -> Result<Self, OpenError> {
         let directory = Directory::lock_or_make(dir)?;
         let replayed = replay::replay(&directory, change, progress)?;
+        if let Some(tear) = &replayed.tear {
+            let cut = tear.cut(&directory.engine());
+            cut.map_err(|error| OpenError::io(dir, &error))?;
+        }
         let room = Room::of(directory.path()).map_err(|error| OpenError::io(dir, &error))?;
         let engine = Engine::open(&directory.engine(), room.memtable_len())
             .map_err(|error| OpenError::engine(dir, &error))?;

@@ -8,6 +8,7 @@ use super::directory::Directory;
 use super::engine::Engine;
 use super::error::OpenError;
 use super::record;
+use super::torn::Tear;
 use crate::store::Change;
 
 /// How far the reading has come.
@@ -26,6 +27,8 @@ pub(super) struct Replayed {
     pub(super) last: u64,
     /// Bytes of records.
     pub(super) len: u64,
+    /// Where the engine's journal has to be cut before it is opened.
+    pub(super) tear: Option<Tear>,
 }
 
 /// Calls `change` with each change, in order, and `progress` after each record.
@@ -36,21 +39,41 @@ pub(super) fn replay(
 ) -> Result<Replayed, OpenError> {
     let path = directory.path();
     let (synced, cut) = directory.read_synced()?;
-    let copy = copy(&directory.engine()).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => OpenError::Damaged {
-            dir: path.to_owned(),
-            what: format!("a part of it is not there ({error})"),
-        },
-        _ => OpenError::Io {
-            path: path.to_owned(),
-            error: format!(
-                "to try it, it was copied to {}, which failed ({error}; TMPDIR says where else)",
-                std::env::temp_dir().display()
-            ),
-        },
-    })?;
+    let copied = || {
+        copy(&directory.engine()).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => OpenError::Damaged {
+                dir: path.to_owned(),
+                what: format!("a part of it is not there ({error})"),
+            },
+            _ => OpenError::Io {
+                path: path.to_owned(),
+                error: format!(
+                    "to try it, it was copied to {}, which failed ({error}; TMPDIR says where else)",
+                    std::env::temp_dir().display()
+                ),
+            },
+        })
+    };
+    let mut copy = copied()?;
     // Who reads damaged files panics more often than its author would like.
-    let read = without_a_word(|| read_all(directory, copy.path(), cut, change, progress));
+    let read = without_a_word(|| {
+        let mut tear = None;
+        let mut engine = Engine::open_to_read(copy.path());
+        if let Err(fjall::Error::JournalRecovery(_)) = engine {
+            let found =
+                Tear::find(&directory.engine()).map_err(|error| OpenError::io(path, &error))?;
+            copy = copied()?;
+            found
+                .cut(copy.path())
+                .map_err(|error| OpenError::io(path, &error))?;
+            engine = Engine::open_to_read(copy.path());
+            tear = Some(found);
+        }
+        let engine = engine.map_err(|error| engine_error(directory, &error))?;
+        let mut replayed = read_all(directory, &engine, cut, change, progress)?;
+        replayed.tear = tear;
+        Ok(replayed)
+    });
     let replayed = read.unwrap_or_else(|_| {
         Err(OpenError::Damaged {
             dir: path.to_owned(),
@@ -71,30 +94,22 @@ pub(super) fn replay(
 
 fn read_all(
     directory: &Directory,
-    copy: &std::path::Path,
+    engine: &Engine,
     cut: Option<u64>,
     mut change: impl FnMut(Change<'_>) -> Result<(), OpenError>,
     mut progress: impl FnMut(Progress),
 ) -> Result<Replayed, OpenError> {
-    let engine_error = |error: fjall::Error| match OpenError::engine(directory.path(), &error) {
-        // It does not say which file it is about.
-        OpenError::Io { path, error } => OpenError::Damaged {
-            dir: path,
-            what: error,
-        },
-        error => error,
-    };
     let damaged = |what: String| OpenError::Damaged {
         dir: directory.path().to_owned(),
         what,
     };
-    let engine = Engine::open_to_read(copy).map_err(engine_error)?;
     let mut replayed = Replayed {
         last: engine.base().first - 1,
         len: 0,
+        tear: None,
     };
     for record in engine.records() {
-        let (number, record) = record.map_err(engine_error)?;
+        let (number, record) = record.map_err(|error| engine_error(directory, &error))?;
         if cut.is_some_and(|cut| number > cut) {
             break;
         }
@@ -115,6 +130,17 @@ fn read_all(
         });
     }
     Ok(replayed)
+}
+
+fn engine_error(directory: &Directory, error: &fjall::Error) -> OpenError {
+    match OpenError::engine(directory.path(), error) {
+        // It does not say which file it is about.
+        OpenError::Io { path, error } => OpenError::Damaged {
+            dir: path,
+            what: error,
+        },
+        error => error,
+    }
 }
 
 /// Calls it without anything on standard error, should it panic.
