@@ -1,4 +1,5 @@
-.PHONY: run cluster test durability test-python wheel compare record instructions instructions-record fuzz baseline check
+.PHONY: run cluster test durability test-python wheel compare record instructions instructions-record fuzz baseline check \
+	lint built built-releases built-wheel built-tests
 
 PYTHON = python3
 
@@ -85,13 +86,31 @@ fuzz:
 	done
 
 baseline:
-	cargo build --release --no-default-features --target-dir target/baseline
+	+cargo build --release --no-default-features --target-dir target/baseline
 
-check: baseline
+lint:
 	cargo fmt --check
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
-	cargo clippy --all-targets -- --deny warnings
-	cargo clippy --no-default-features -- --deny warnings
+	+cargo clippy --all-targets -- --deny warnings
+	+cargo clippy --no-default-features -- --deny warnings
+
+# All that the checks compile, in two rows side by side: the end of a release build keeps one core busy, and the other
+# row has the rest. With `+`, make shares its jobs with cargo, so that both together take no more than the cores.
+built:
+	$(MAKE) --jobs=$$(nproc) --output-sync=line built-releases built-tests
+
+# One after the other: cargo locks the folder that they share.
+built-releases: baseline
+	+$(INSTRUCTIONS) --no-run
+	+cargo build --release
+
+built-wheel: built-releases
+	+$(MAKE) wheel
+
+built-tests: lint
+	+cargo test --no-run
+
+check: built
 	$(MAKE) test
 	RUSTDOCFLAGS="--deny warnings" cargo doc --no-deps
 	$(MAKE) instructions

@@ -108,7 +108,16 @@ impl Drop for Interrupted {
 #[test]
 fn make_run_starts_a_server_that_ctrl_c_ends() {
     assert!(read("README.md").contains("make run"));
-    let mut make = Command::new("make")
+    let mut make = Command::new("make");
+    // What cargo tells a test of its package would have build scripts run again, ring's for one,
+    // and half of the release build with them.
+    let told = ["CARGO_MANIFEST_", "CARGO_PKG_"];
+    for (name, _) in std::env::vars() {
+        if told.iter().any(|prefix| name.starts_with(prefix)) {
+            make.env_remove(name);
+        }
+    }
+    let mut make = make
         .args(["--no-print-directory", "run", "ARGS=--port 0"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdout(Stdio::piped())
