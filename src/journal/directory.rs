@@ -14,6 +14,9 @@ const OWNER: &str = "a journal of speicher, version ";
 const VERSION: u32 = 1;
 
 const OWNER_FILE: &str = "speicher";
+
+/// The same, until it is written.
+const OWNER_NEW_FILE: &str = "speicher.new";
 const LOCK_FILE: &str = "lock";
 const SYNCED_FILE: &str = "synced";
 const SYNCED_NEW_FILE: &str = "synced.new";
@@ -80,7 +83,10 @@ impl Directory {
     /// Whether it is absent or empty.
     pub(super) fn could_be_made(path: &Path) -> Result<bool, OpenError> {
         match fs::read_dir(path) {
-            Ok(mut names) => Ok(names.next().is_none()),
+            // A first start that was cut off may have left that.
+            Ok(mut names) => {
+                Ok(names.all(|entry| entry.is_ok_and(|entry| entry.file_name() == OWNER_NEW_FILE)))
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
                 Err(OpenError::NotADirectory(path.to_owned()))
@@ -192,7 +198,7 @@ fn check_owner(path: &Path) -> Result<(), OpenError> {
 
 /// At once or not at all: a directory with a part of it would be foreign.
 fn write_owner(path: &Path) -> io::Result<()> {
-    let new = path.join("speicher.new");
+    let new = path.join(OWNER_NEW_FILE);
     let mut file = private(OpenOptions::new().create(true).truncate(true), &new)?;
     writeln!(file, "{OWNER}{VERSION}")?;
     file.sync_all()?;
