@@ -82,7 +82,7 @@ fn values_are_stored_byte_for_byte(model: Model) {
     let value = format!("\"{}\"", "v".repeat(1 << 20));
     let lines = [
         r#"{"key":"a","value":{ "b" : [1.10, 1e999, "\ud800"] }}"#.to_owned(),
-        format!("\t{{ \"value\" :\t null ,\"key\":\"\\u0062\\n\" }} \r"),
+        "\t{ \"value\" :\t null ,\"key\":\"\\u0062\\n\" } \r".to_owned(),
         String::new(),
         format!(r#"{{"key":"{key}","value":{value}}}"#),
         r#"{"key":"twice","value":1}"#.to_owned(),
