@@ -9,6 +9,8 @@ mod compare;
 #[cfg(feature = "conformance")]
 mod conform;
 mod delete;
+#[cfg(feature = "data")]
+mod dump;
 #[cfg(feature = "bench")]
 mod echo;
 mod environment;
@@ -48,6 +50,8 @@ const COMMANDS: &[&str] = &[
     "get",
     "delete",
     "reset",
+    #[cfg(feature = "data")]
+    "dump",
     #[cfg(feature = "data")]
     "load",
     #[cfg(feature = "metrics")]
@@ -187,6 +191,8 @@ pub(crate) enum Command {
     Get(get::Get),
     Delete(delete::Delete),
     Reset(reset::Reset),
+    #[cfg(feature = "data")]
+    Dump(dump::Dump),
     #[cfg(feature = "data")]
     Load(load::Load),
     #[cfg(feature = "metrics")]

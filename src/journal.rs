@@ -14,6 +14,7 @@
 mod copy;
 mod directory;
 mod engine;
+mod entries;
 mod error;
 mod record;
 mod replay;
@@ -24,6 +25,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+pub use entries::{Entries, entries};
 pub use error::OpenError;
 pub(crate) use record::RecordWriter;
 pub use replay::Progress;

@@ -17,6 +17,8 @@ fn main() -> ExitCode {
         Ok(cli::Command::Delete(delete)) => delete.run(),
         Ok(cli::Command::Reset(reset)) => reset.run(),
         #[cfg(feature = "data")]
+        Ok(cli::Command::Dump(dump)) => dump.run(),
+        #[cfg(feature = "data")]
         Ok(cli::Command::Load(load)) => load.run(),
         #[cfg(feature = "metrics")]
         Ok(cli::Command::Stat(stat)) => stat.run(),

@@ -327,7 +327,7 @@ fn help_and_version_go_to_standard_output() {
         false => &[],
     };
     let lines: &[&str] = match cfg!(feature = "data") {
-        true => &["load"],
+        true => &["dump", "load"],
         false => &[],
     };
     let always = ["serve", "set", "get", "delete", "reset"];

@@ -17,6 +17,7 @@ use speicher::store::Change;
 use crate::harness::*;
 
 mod damage;
+mod dump;
 mod failures;
 mod folders;
 mod full_disk;
