@@ -2,6 +2,7 @@
 //! be, without changing it.
 
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Mutex, PoisonError};
 
 use super::copy::copy;
 use super::directory::Directory;
@@ -145,6 +146,10 @@ fn engine_error(directory: &Directory, error: &fjall::Error) -> OpenError {
 
 /// Calls it without anything on standard error, should it panic.
 fn without_a_word<T>(call: impl FnOnce() -> T) -> std::thread::Result<T> {
+    /// The hook is the process's: two who change it would mistake one for another.
+    static CHANGED: Mutex<()> = Mutex::new(());
+
+    let _changed = CHANGED.lock().unwrap_or_else(PoisonError::into_inner);
     let hook = panic::take_hook();
     panic::set_hook(Box::new(|_| {}));
     let outcome = panic::catch_unwind(AssertUnwindSafe(call));
