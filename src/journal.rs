@@ -16,6 +16,7 @@ mod directory;
 mod engine;
 mod entries;
 mod error;
+mod reader;
 mod record;
 mod replay;
 mod room;

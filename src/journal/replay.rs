@@ -1,13 +1,12 @@
 //! Reads all changes of a directory, and whether they are all that there should
 //! be, without changing it.
 
-use std::panic::{self, AssertUnwindSafe};
-use std::sync::{Mutex, PoisonError};
+use std::sync::mpsc::Receiver;
 
 use super::copy::copy;
 use super::directory::Directory;
-use super::engine::Engine;
 use super::error::OpenError;
+use super::reader::{self, Read};
 use super::record;
 use super::torn::Tear;
 use crate::store::Change;
@@ -56,31 +55,22 @@ pub(super) fn replay(
         })
     };
     let mut copy = copied()?;
-    // Who reads damaged files panics more often than its author would like.
-    let read = without_a_word(|| {
-        let mut tear = None;
-        let mut engine = Engine::open_to_read(copy.path());
-        if let Err(fjall::Error::JournalRecovery(_)) = engine {
-            let found =
-                Tear::find(&directory.engine()).map_err(|error| OpenError::io(path, &error))?;
-            copy = copied()?;
-            found
-                .cut(copy.path())
-                .map_err(|error| OpenError::io(path, &error))?;
-            engine = Engine::open_to_read(copy.path());
-            tear = Some(found);
-        }
-        let engine = engine.map_err(|error| engine_error(directory, &error))?;
-        let mut replayed = read_all(directory, &engine, cut, change, progress)?;
-        replayed.tear = tear;
-        Ok(replayed)
-    });
-    let replayed = read.unwrap_or_else(|_| {
-        Err(OpenError::Damaged {
-            dir: path.to_owned(),
-            what: "the engine can't read it".to_owned(),
-        })
-    })?;
+    let io = |error| OpenError::io(path, &error);
+    let mut records = reader::read(copy.path().to_owned()).map_err(io)?;
+    let mut opened = next(&records);
+    let mut tear = None;
+    if let Read::Failed(fjall::Error::JournalRecovery(_)) = opened {
+        let found = Tear::find(&directory.engine()).map_err(io)?;
+        copy = copied()?;
+        found.cut(copy.path()).map_err(io)?;
+        records = reader::read(copy.path().to_owned()).map_err(io)?;
+        opened = next(&records);
+        tear = Some(found);
+    }
+    let replayed = Replayed {
+        tear,
+        ..read_all(directory, opened, &records, cut, change, progress)?
+    };
     if replayed.last < synced {
         return Err(OpenError::Damaged {
             dir: path.to_owned(),
@@ -93,9 +83,15 @@ pub(super) fn replay(
     Ok(replayed)
 }
 
+/// What is read next. Who says no more has panicked, or could not even do that.
+fn next(records: &Receiver<Read>) -> Read {
+    records.recv().unwrap_or(Read::Panicked)
+}
+
 fn read_all(
     directory: &Directory,
-    engine: &Engine,
+    opened: Read,
+    records: &Receiver<Read>,
     cut: Option<u64>,
     mut change: impl FnMut(Change<'_>) -> Result<(), OpenError>,
     mut progress: impl FnMut(Progress),
@@ -104,33 +100,46 @@ fn read_all(
         dir: directory.path().to_owned(),
         what,
     };
+    let failed = |read: Read| match read {
+        Read::Failed(error) => engine_error(directory, &error),
+        _ => damaged("the engine can't read it".to_owned()),
+    };
+    let (first, total) = match opened {
+        Read::Opened { first, len } => (first, len),
+        other => return Err(failed(other)),
+    };
     let mut replayed = Replayed {
-        last: engine.base().first - 1,
+        last: first.saturating_sub(1),
         len: 0,
         tear: None,
     };
-    for record in engine.records() {
-        let (number, record) = record.map_err(|error| engine_error(directory, &error))?;
-        if cut.is_some_and(|cut| number > cut) {
-            break;
+    loop {
+        let some = match next(records) {
+            Read::Records(some) => some,
+            Read::End => return Ok(replayed),
+            other => return Err(failed(other)),
+        };
+        for (number, record) in some {
+            if cut.is_some_and(|cut| number > cut) {
+                return Ok(replayed);
+            }
+            if number != replayed.last + 1 {
+                return Err(damaged(format!(
+                    "record {} is followed by record {number}",
+                    replayed.last
+                )));
+            }
+            for each in record::changes(&record) {
+                change(each.ok_or_else(|| damaged(format!("record {number} has no sense")))?)?;
+            }
+            replayed.last = number;
+            replayed.len += record.len() as u64;
+            progress(Progress {
+                len: replayed.len,
+                total: total.max(replayed.len),
+            });
         }
-        if number != replayed.last + 1 {
-            return Err(damaged(format!(
-                "record {} is followed by record {number}",
-                replayed.last
-            )));
-        }
-        for each in record::changes(&record) {
-            change(each.ok_or_else(|| damaged(format!("record {number} has no sense")))?)?;
-        }
-        replayed.last = number;
-        replayed.len += record.len() as u64;
-        progress(Progress {
-            len: replayed.len,
-            total: engine.len().max(replayed.len),
-        });
     }
-    Ok(replayed)
 }
 
 fn engine_error(directory: &Directory, error: &fjall::Error) -> OpenError {
@@ -142,17 +151,4 @@ fn engine_error(directory: &Directory, error: &fjall::Error) -> OpenError {
         },
         error => error,
     }
-}
-
-/// Calls it without anything on standard error, should it panic.
-fn without_a_word<T>(call: impl FnOnce() -> T) -> std::thread::Result<T> {
-    /// The hook is the process's: two who change it would mistake one for another.
-    static CHANGED: Mutex<()> = Mutex::new(());
-
-    let _changed = CHANGED.lock().unwrap_or_else(PoisonError::into_inner);
-    let hook = panic::take_hook();
-    panic::set_hook(Box::new(|_| {}));
-    let outcome = panic::catch_unwind(AssertUnwindSafe(call));
-    panic::set_hook(hook);
-    outcome
 }

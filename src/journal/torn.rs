@@ -11,7 +11,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::copy::copy;
-use super::engine::Engine;
+use super::reader::{self, Read};
 
 /// How much of a journal the engine reads.
 #[derive(Debug)]
@@ -35,8 +35,8 @@ impl Tear {
             };
             tear.cut(copy.path())?;
             // With less it may miss other things, and says something else then.
-            match Engine::open_to_read(copy.path()) {
-                Err(fjall::Error::JournalRecovery(_)) => refused = len,
+            match reader::read(copy.path().to_owned())?.recv() {
+                Ok(Read::Failed(fjall::Error::JournalRecovery(_))) => refused = len,
                 _ => read = len,
             }
         }
