@@ -55,8 +55,8 @@ pub struct Journal {
     synced: Synced,
     /// The number of the last record.
     last: u64,
-    /// Whether the last record is on the disk.
-    is_synced: bool,
+    /// The number of the last record that is on the disk.
+    synced_to: u64,
     /// Bytes of the records that count.
     len: u64,
     /// While the entries are written once more.
@@ -149,7 +149,7 @@ impl Journal {
             engine: State::Open(engine),
             room,
             last: replayed.last,
-            is_synced: false,
+            synced_to: 0,
             len: replayed.len,
             rewrite: None,
         };
@@ -172,7 +172,6 @@ impl Journal {
             return Err(self.close(&error));
         }
         self.last += 1;
-        self.is_synced = false;
         self.len += len;
         if let Some(rewrite) = &mut self.rewrite {
             rewrite.len += len;
@@ -182,7 +181,7 @@ impl Journal {
 
     /// Has the disk have all records.
     pub(crate) fn sync(&mut self) -> Result<(), WriteError> {
-        if self.is_synced {
+        if self.synced_to == self.last {
             return Ok(());
         }
         let State::Open(engine) = &self.engine else {
@@ -191,7 +190,7 @@ impl Journal {
         if let Err(error) = engine.sync() {
             return Err(self.lose(words(&error)));
         }
-        self.is_synced = true;
+        self.synced_to = self.last;
         // If it is not noted, less is missed that should be there.
         let _ = self.synced.note(self.last, None);
         Ok(())
@@ -201,7 +200,7 @@ impl Journal {
     /// next who opens the directory will not find it.
     pub(crate) fn forget_last(&mut self) {
         self.last -= 1;
-        let _ = self.synced.note(self.last, Some(self.last));
+        self.note_cut();
     }
 
     /// Whether the entries should be written once more, if they take so many
@@ -283,12 +282,19 @@ impl Journal {
         if matches!(error, fjall::Error::Poisoned) && !is_without_room {
             return self.lose("the engine can't write its tables".to_owned());
         }
+        // What it could not write it may write while it is closed.
+        self.note_cut();
         let error = words(error);
         self.engine = State::Closed {
             at: Instant::now(),
             error: error.clone(),
         };
         WriteError::NotWritten(error)
+    }
+
+    /// Notes that what may come after the last record does not count.
+    fn note_cut(&self) {
+        let _ = self.synced.note(self.synced_to, Some(self.last));
     }
 
     fn lose(&mut self, error: String) -> WriteError {
@@ -336,7 +342,7 @@ impl Journal {
         if let Err(error) = engine.sync() {
             return Err(self.lose(words(&error)));
         }
-        self.is_synced = true;
+        self.synced_to = self.last;
         let noted = self.synced.note(self.last, None);
         noted.map_err(|error| WriteError::NotWritten(error.to_string()))
     }

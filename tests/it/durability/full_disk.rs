@@ -92,7 +92,7 @@ fn without_room_on_the_disk_nothing_is_changed_until_there_is_some(model: Model)
     let mut peer = server.connect();
     let count = fill(&mut peer);
     assert!(count > 10, "{count}");
-    assert_eq!(peer.set("key-0", "\"other\""), 503);
+    assert_eq!(peer.set("key-0", &value(1_000)), 503);
     assert_has(&mut peer, count);
     ballast.remove();
     wait_until("it writes again", || peer.set("after", "1") == 200);
@@ -119,11 +119,11 @@ fn all_that_was_acknowledged_on_a_full_disk_is_back_after_a_crash(model: Model) 
     let mut rest = fs::File::create(disk.0.join("rest")).expect("there is a place");
     while rest.write(&[1; 4096]).is_ok_and(|len| len > 0) {}
     let mut peer = server.connect();
-    assert_eq!(peer.set("key-0", "\"other\""), 503);
+    assert_eq!(peer.set("key-0", &value(1_000)), 503);
     crash(server);
     let server = serve(model, &dir, Sync::Every100Ms);
     let mut peer = server.connect();
     assert_has(&mut peer, count);
-    assert_eq!(peer.set("key-0", "\"other\""), 503);
+    assert_eq!(peer.set("key-0", &value(1_000)), 503);
     assert_has(&mut peer, count);
 }

@@ -33,6 +33,7 @@ fn lose_power(model: Model, sync: Sync, loss: Loss, load_ms: std::ops::Range<u64
     let mut random = Random(seed);
     let mut before = vec![Entries::new(); CLIENTS];
     let mut server = storage.serve(model, sync);
+    let mut acknowledged = 0;
     for number in 0..crashes(4) as u32 {
         let load = Duration::from_millis(random.between(load_ms.start, load_ms.end));
         let plan = Plan {
@@ -44,7 +45,7 @@ fn lose_power(model: Model, sync: Sync, loss: Loss, load_ms: std::ops::Range<u64
             thread::sleep(load);
             crash(server);
         });
-        assert!(round.acknowledged() > 0, "there was no load");
+        acknowledged += round.acknowledged();
         let written = match number % 2 {
             0 => Written::Nothing,
             _ => Written::Some,
@@ -57,4 +58,6 @@ fn lose_power(model: Model, sync: Sync, loss: Loss, load_ms: std::ops::Range<u64
         }
         before = found;
     }
+    // On a busy machine a short round may have none.
+    assert!(acknowledged > 0, "there was no load");
 }
