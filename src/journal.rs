@@ -266,12 +266,14 @@ impl Journal {
                 return Err(WriteError::NotWritten(error.to_string()));
             }
         }
-        match self.room.take(len) {
-            true => Ok(()),
-            false => Err(WriteError::NotWritten(
-                "too little room is left on the disk".to_owned(),
-            )),
+        // What is known may be outdated, and room may have been made.
+        let path = self.directory.path();
+        if self.room.take(len) || (self.room.look(path).is_ok() && self.room.take(len)) {
+            return Ok(());
         }
+        Err(WriteError::NotWritten(
+            "too little room is left on the disk".to_owned(),
+        ))
     }
 
     /// Closes the engine after an error of its own.

@@ -33,8 +33,13 @@ pub struct Plan {
 pub fn until(address: SocketAddr, plan: &Plan, happening: impl FnOnce()) -> Round {
     let clients = 0..CLIENTS;
     thread::scope(|scope| {
-        let reader = scope.spawn(|| read(address, plan));
-        let spawn = |client| scope.spawn(move || Client::new(address, plan, client).change());
+        let peer = Peer::connect(address).0;
+        let reader = scope.spawn(|| read(peer, plan));
+        // Connected before anything happens.
+        let spawn = |client| {
+            let client = Client::new(address, plan, client);
+            scope.spawn(move || client.change())
+        };
         let clients: Vec<_> = clients.map(spawn).collect();
         happening();
         let ended = Instant::now();
@@ -164,8 +169,7 @@ fn reply(stream: &mut TcpStream) -> Option<Vec<u8>> {
 
 /// Reads hot keys of all clients until the server is gone; of each client, its last change that
 /// was seen.
-fn read(address: SocketAddr, plan: &Plan) -> Vec<Option<(u32, Stamp)>> {
-    let mut stream = Peer::connect(address).0;
+fn read(mut stream: TcpStream, plan: &Plan) -> Vec<Option<(u32, Stamp)>> {
     let mut random = Random(!plan.seed);
     let mut seen: Vec<Option<(u32, Stamp)>> = vec![None; CLIENTS];
     loop {
