@@ -31,6 +31,7 @@ pub use error::OpenError;
 pub(crate) use record::RecordWriter;
 pub use replay::Progress;
 
+use crate::protocol::{KeyRef, Reply, Request, StatusCode};
 use crate::store::Change;
 use directory::{Directory, Synced};
 use engine::Engine;
@@ -121,6 +122,19 @@ pub fn read(
 ) -> Result<(), OpenError> {
     let directory = Directory::lock(dir)?;
     replay::replay(&directory, change, progress).map(drop)
+}
+
+/// Makes a change in a store; `apply` executes the request that does. Fails if
+/// there is no memory for it.
+pub(crate) fn make(
+    change: Change<'_>,
+    apply: impl FnOnce(Request<KeyRef<'_>>) -> Reply,
+) -> Result<(), OpenError> {
+    let request = change.request().ok_or(OpenError::Full)?;
+    match apply(request).status_code() {
+        StatusCode::Unavailable => Err(OpenError::Full),
+        _ => Ok(()),
+    }
 }
 
 impl Journal {
@@ -351,10 +365,5 @@ impl Journal {
 }
 
 fn words(error: &fjall::Error) -> String {
-    match error {
-        fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => {
-            error.to_string()
-        }
-        error => format!("{error:?}"),
-    }
+    error::io_of(error).map_or_else(|| format!("{error:?}"), ToString::to_string)
 }

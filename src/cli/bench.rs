@@ -21,7 +21,7 @@ use speicher::bench::server::{Budget, CommandLine, Server, check_pid, has_port};
 use speicher::bench::workload::{Distribution, ValueSizes, Workload};
 
 use super::output::{report_error, show};
-use super::signals::stop_flag;
+use super::signals::{EXIT_INTERRUPTED, stop_flag};
 use super::units::{parse_duration, parse_timeout, shown_duration};
 use options::{
     parse_connections, parse_count, parse_keys, parse_percent, parse_pipeline, parse_rate,
@@ -32,9 +32,6 @@ use table::table;
 
 /// Errors, replies that never came, or not the load that was asked for.
 const EXIT_ERRORS: u8 = 1;
-
-/// A signal ended it early: 128 and SIGINT's number.
-const EXIT_INTERRUPTED: u8 = 130;
 
 /// Put a load on a server and measure it: a closed loop, or with --rate an
 /// open one.

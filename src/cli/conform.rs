@@ -19,15 +19,12 @@ use speicher::conformance::{
 
 use super::nearest::did_you_mean;
 use super::output::report_error;
-use super::signals::stop_flag;
+use super::signals::{EXIT_INTERRUPTED, stop_flag};
 use super::units::{parse_number, parse_timeout, shown_duration};
 use output::{Line, Lines, list};
 
 /// A MUST or CLIENT case fails.
 const EXIT_FAILS: u8 = 1;
-
-/// A signal ended the run: 128 and SIGINT's number.
-const EXIT_INTERRUPTED: u8 = 130;
 
 /// Try a server of any origin on the cases of this protocol, or a client, and
 /// say where it stands.

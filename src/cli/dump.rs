@@ -15,10 +15,7 @@ use speicher::lines::push_line;
 
 use super::output::report_error;
 use super::printable::json_for_terminal;
-use super::signals::stop_flag;
-
-/// A signal ended it early: 128 and SIGINT's number.
-const EXIT_INTERRUPTED: u8 = 130;
+use super::signals::{EXIT_INTERRUPTED, stop_flag};
 
 /// Lines are written together up to so many bytes, and with the one that exceeds it.
 const WRITE_LEN: usize = 64 << 10;

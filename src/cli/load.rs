@@ -19,16 +19,13 @@ use speicher::protocol::Reply;
 
 use super::output::{report_error, show};
 use super::printable::sentence;
-use super::signals::stop_flag;
+use super::signals::{EXIT_INTERRUPTED, stop_flag};
 use super::target::{Target, host_and_port};
 use super::units::{parse_number, parse_timeout};
 use display::{Display, entries};
 use input::Input;
 use sender::Sender;
 use window::{Burst, End, Next, Window};
-
-/// A signal ended it early: 128 and SIGINT's number.
-const EXIT_INTERRUPTED: u8 = 130;
 
 /// How long nothing may come before signals are looked for.
 const PATIENCE: Duration = Duration::from_millis(100);

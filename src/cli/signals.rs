@@ -15,8 +15,9 @@ use speicher::bench::server::kill_all;
 use speicher::conformance::kill_all;
 use speicher::server::{Event, Log, Shutdown, StopCause};
 
-/// A second signal ended the server: 128 and SIGINT's number.
-const EXIT_INTERRUPTED: i32 = 130;
+/// A signal ended a command early, or a second one the server: 128 and SIGINT's
+/// number.
+pub(super) const EXIT_INTERRUPTED: u8 = 130;
 
 /// Has signals stop the server. One handler serves every model: tokio installs
 /// none unless it is asked for signals.
@@ -26,7 +27,7 @@ pub(super) fn stop_on_signal(shutdown: &Shutdown, log: &Log) -> Result<(), Strin
     ctrlc::set_handler(move || {
         if !mem::take(&mut is_first) {
             log.write(Event::killed());
-            exit(EXIT_INTERRUPTED);
+            exit(EXIT_INTERRUPTED.into());
         }
         // On its own thread, so that the next signal is heard meanwhile.
         let shutdown = shutdown.clone();
@@ -46,7 +47,7 @@ pub(super) fn stop_flag() -> Result<Arc<AtomicBool>, String> {
         if raised.swap(true, Ordering::Relaxed) {
             #[cfg(any(feature = "bench", feature = "conformance"))]
             kill_all();
-            exit(EXIT_INTERRUPTED);
+            exit(EXIT_INTERRUPTED.into());
         }
     })
     .map_err(|error| format!("can't handle signals: {error}"))?;

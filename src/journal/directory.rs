@@ -144,10 +144,8 @@ impl Directory {
     /// How far it was synced, and where it ends if it was cut there.
     pub(super) fn read_synced(&self) -> Result<(u64, Option<u64>), OpenError> {
         let path = self.path.join(SYNCED_FILE);
-        let damaged = |what: &str| OpenError::Damaged {
-            dir: self.path.clone(),
-            what: format!("the file {SYNCED_FILE} {what}"),
-        };
+        let damaged =
+            |what: &str| OpenError::damaged(&self.path, format!("the file {SYNCED_FILE} {what}"));
         let file = match File::open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(damaged("is not there"));

@@ -70,13 +70,13 @@ impl Engine {
         memtable_len: u64,
     ) -> fjall::Result<Self> {
         let database = builder.open()?;
-        let missing = |_: &str| fjall::Error::Unrecoverable;
+        let missing = || fjall::Error::Unrecoverable;
         if !database.keyspace_exists(META) {
-            return Err(missing(META));
+            return Err(missing());
         }
         let meta = database.keyspace(META, KeyspaceCreateOptions::default)?;
         let base = meta.get(BASE)?.and_then(|base| Base::decode(&base));
-        let base = base.ok_or_else(|| missing(BASE))?;
+        let base = base.ok_or_else(missing)?;
         let mut numbers: Vec<u64> = database
             .list_keyspace_names()
             .iter()
@@ -93,7 +93,7 @@ impl Engine {
             }
         }
         if logs.first().is_none_or(|(number, _)| *number != base.log) {
-            return Err(missing(LOG));
+            return Err(missing());
         }
         Ok(Self {
             database,
@@ -224,8 +224,9 @@ fn options(memtable_len: u64) -> KeyspaceCreateOptions {
         .max_memtable_size(memtable_len)
 }
 
-fn decode_number(key: &[u8]) -> fjall::Result<u64> {
-    let bytes = key.try_into().map_err(|_| fjall::Error::Unrecoverable)?;
+fn decode_number(bytes: &[u8]) -> fjall::Result<u64> {
+    let bytes = bytes.try_into();
+    let bytes = bytes.map_err(|_| fjall::Error::Unrecoverable)?;
     Ok(u64::from_be_bytes(bytes))
 }
 
@@ -240,8 +241,8 @@ impl Base {
     fn decode(bytes: &[u8]) -> Option<Self> {
         let (log, first) = bytes.split_at_checked(8)?;
         Some(Self {
-            log: u64::from_be_bytes(log.try_into().ok()?),
-            first: u64::from_be_bytes(first.try_into().ok()?),
+            log: decode_number(log).ok()?,
+            first: decode_number(first).ok()?,
         })
     }
 }

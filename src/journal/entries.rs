@@ -29,10 +29,10 @@ pub fn entries(
             if is_stopped.get() {
                 return Err(OpenError::Stopped);
             }
-            let request = change.request().ok_or(OpenError::Full)?;
             // There is no peer that a free would hold up.
-            store.apply(request, &mut Garbage::default());
-            Ok(())
+            super::make(change, |request| {
+                store.apply(request, &mut Garbage::default())
+            })
         },
         |told| is_stopped.set(progress(told).is_break()),
     )?;

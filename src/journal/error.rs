@@ -50,20 +50,30 @@ impl OpenError {
         }
     }
 
+    pub(super) fn damaged(dir: &Path, what: impl Into<String>) -> Self {
+        Self::Damaged {
+            dir: dir.to_owned(),
+            what: what.into(),
+        }
+    }
+
     /// What the engine says about the directory.
     pub(super) fn engine(dir: &Path, error: &fjall::Error) -> Self {
-        match error {
-            fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error))
-                if error.kind() != io::ErrorKind::UnexpectedEof =>
-            {
+        match (io_of(error), error) {
+            (Some(error), _) if error.kind() != io::ErrorKind::UnexpectedEof => {
                 Self::io(dir, error)
             }
-            fjall::Error::Locked => Self::Locked(dir.to_owned()),
-            error => Self::Damaged {
-                dir: dir.to_owned(),
-                what: format!("the engine says {error:?}"),
-            },
+            (_, fjall::Error::Locked) => Self::Locked(dir.to_owned()),
+            _ => Self::damaged(dir, format!("the engine says {error:?}")),
         }
+    }
+}
+
+/// What the operating system said, if the engine has only passed it on.
+pub(super) fn io_of(error: &fjall::Error) -> Option<&io::Error> {
+    match error {
+        fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => Some(error),
+        _ => None,
     }
 }
 

@@ -41,10 +41,9 @@ pub(super) fn replay(
     let (synced, cut) = directory.read_synced()?;
     let copied = || {
         copy(&directory.engine()).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => OpenError::Damaged {
-                dir: path.to_owned(),
-                what: format!("a part of it is not there ({error})"),
-            },
+            std::io::ErrorKind::NotFound => {
+                OpenError::damaged(path, format!("a part of it is not there ({error})"))
+            }
             _ => OpenError::Io {
                 path: path.to_owned(),
                 error: format!(
@@ -72,13 +71,13 @@ pub(super) fn replay(
         ..read_all(directory, opened, &records, cut, change, progress)?
     };
     if replayed.last < synced {
-        return Err(OpenError::Damaged {
-            dir: path.to_owned(),
-            what: format!(
+        return Err(OpenError::damaged(
+            path,
+            format!(
                 "its last record has number {}, and number {synced} was on the disk",
                 replayed.last
             ),
-        });
+        ));
     }
     Ok(replayed)
 }
@@ -96,10 +95,7 @@ fn read_all(
     mut change: impl FnMut(Change<'_>) -> Result<(), OpenError>,
     mut progress: impl FnMut(Progress),
 ) -> Result<Replayed, OpenError> {
-    let damaged = |what: String| OpenError::Damaged {
-        dir: directory.path().to_owned(),
-        what,
-    };
+    let damaged = |what: String| OpenError::damaged(directory.path(), what);
     let failed = |read: Read| match read {
         Read::Failed(error) => engine_error(directory, &error),
         _ => damaged("the engine can't read it".to_owned()),
@@ -145,10 +141,7 @@ fn read_all(
 fn engine_error(directory: &Directory, error: &fjall::Error) -> OpenError {
     match OpenError::engine(directory.path(), error) {
         // It does not say which file it is about.
-        OpenError::Io { path, error } => OpenError::Damaged {
-            dir: path,
-            what: error,
-        },
+        OpenError::Io { path, error } => OpenError::damaged(&path, error),
         error => error,
     }
 }

@@ -128,8 +128,7 @@ fn start_loop<E: Executor + Clone + Send + 'static>(
     let inbox = Inbox {
         poll,
         queue,
-        loop_waker: Arc::clone(&waker),
-        waker: Arc::clone(&waker).into(),
+        waker: Arc::clone(&waker),
     };
     let counts = counts.of_thread();
     let runner = Runner::new(number, inbox, store.clone(), config, shutdown, counts);

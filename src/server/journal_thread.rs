@@ -36,6 +36,9 @@ pub(super) struct Waiting<W> {
     pub(super) waiter: W,
 }
 
+/// Batches whose changes are written together.
+pub(super) type Group<W> = Vec<Waiting<W>>;
+
 /// Who owns the entries that a journal is of. Executes a batch only when its
 /// changes are in the journal, in the order of the journal.
 pub(super) trait Owner: Send + 'static {
@@ -43,13 +46,10 @@ pub(super) trait Owner: Send + 'static {
     type Waiter: Send + 'static;
 
     /// Answers those SETs for which there is no memory.
-    fn refuse(
-        &mut self,
-        group: Vec<Waiting<Self::Waiter>>,
-    ) -> Result<Vec<Waiting<Self::Waiter>>, StoreLost>;
+    fn refuse(&mut self, group: Group<Self::Waiter>) -> Result<Group<Self::Waiter>, StoreLost>;
 
     /// Executes the batches, and gives them to their waiters.
-    fn execute(&mut self, group: Vec<Waiting<Self::Waiter>>) -> Result<(), StoreLost>;
+    fn execute(&mut self, group: Group<Self::Waiter>) -> Result<(), StoreLost>;
 
     /// Some entries as they are after all that it was given to execute.
     fn scan(&mut self, from: Position, len_max: usize) -> Result<Found, StoreLost>;
@@ -137,8 +137,8 @@ impl<W: Send + 'static> JournalThread<W> {
         })
     }
 
-    pub(super) fn handle(&self) -> JournalHandle<W> {
-        self.handle.clone()
+    pub(super) fn handle(&self) -> &JournalHandle<W> {
+        &self.handle
     }
 
     /// Waits until all that was acknowledged is on the disk. Nothing is executed
@@ -228,7 +228,7 @@ impl<O: Owner> Committer<O> {
     }
 
     /// Writes what the batches change, in one record, and has them executed.
-    fn commit(&mut self, mut group: Vec<Waiting<O::Waiter>>) -> Result<(), StoreLost> {
+    fn commit(&mut self, mut group: Group<O::Waiter>) -> Result<(), StoreLost> {
         if ceiling::is_full() {
             group = self.owner.refuse(group)?;
         }
@@ -240,18 +240,12 @@ impl<O: Owner> Committer<O> {
                 .changes()
                 .for_each(|change| self.record.push(change));
         }
-        let written = match self.record.bytes() {
-            [] => Ok(()),
-            _ => self.write(),
-        };
-        match &written {
-            Ok(()) => self.note_success(),
-            Err(error) => {
-                self.note_error(error, group.len() as u64);
-                let sentence = refusal(error);
-                for waiting in &mut group {
-                    waiting.batch.refuse_changes(sentence);
-                }
+        let written = self.write();
+        if let Err(error) = &written {
+            self.note_error(error, group.len() as u64);
+            let sentence = refusal(error);
+            for waiting in &mut group {
+                waiting.batch.refuse_changes(sentence);
             }
         }
         self.owner.execute(group)?;
@@ -262,19 +256,24 @@ impl<O: Owner> Committer<O> {
         Ok(())
     }
 
-    /// Writes the record. It is on the disk then, or will be in time.
+    /// Writes the record, if it has something. It is on the disk then, or will be
+    /// in time.
     fn write(&mut self) -> Result<(), WriteError> {
+        if self.record.bytes().is_empty() {
+            return Ok(());
+        }
         self.journal.append(self.record.bytes())?;
         match self.sync {
-            Sync::Always => self
-                .journal
-                .sync()
-                .inspect_err(|_| self.journal.forget_last()),
+            Sync::Always => {
+                let synced = self.journal.sync();
+                synced.inspect_err(|_| self.journal.forget_last())?;
+            }
             Sync::Every(_) => {
                 self.unsynced_since.get_or_insert_with(Instant::now);
-                Ok(())
             }
         }
+        self.note_success();
+        Ok(())
     }
 
     /// Puts some entries into the record, if they are written once more.
@@ -357,8 +356,8 @@ impl<O: Owner> Committer<O> {
 }
 
 /// What waits now, and whether a stop is behind it.
-fn gather<W>(first: Option<Waiting<W>>, queue: &Receiver<Message<W>>) -> (Vec<Waiting<W>>, bool) {
-    let mut group: Vec<_> = first.into_iter().collect();
+fn gather<W>(first: Option<Waiting<W>>, queue: &Receiver<Message<W>>) -> (Group<W>, bool) {
+    let mut group: Group<W> = first.into_iter().collect();
     let mut len: usize = group
         .iter()
         .map(|waiting| waiting.batch.changes_len())

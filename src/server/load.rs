@@ -9,9 +9,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::config::DataConfig;
 use super::log::{Event, Log};
 use super::shutdown::Shutdown;
-use crate::journal::{Journal, OpenError, Progress};
+use crate::journal::{self, Journal, OpenError, Progress};
 use crate::memory::ceiling;
-use crate::protocol::{KeyRef, Reply, Request, StatusCode};
+use crate::protocol::{KeyRef, Reply, Request};
 use crate::store::Garbage;
 
 /// How often the log says how far it has come.
@@ -48,11 +48,7 @@ pub(super) fn load<S>(
                     return Err(OpenError::Full);
                 }
             }
-            let request = change.request().ok_or(OpenError::Full)?;
-            match apply(store, request, &mut garbage).status_code() {
-                StatusCode::Unavailable => Err(OpenError::Full),
-                _ => Ok(()),
-            }
+            journal::make(change, |request| apply(store, request, &mut garbage))
         },
         |progress| told.tell(progress, changes.get()),
     );

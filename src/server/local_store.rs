@@ -11,14 +11,16 @@ use std::task::{Context, Poll, ready};
 use std::thread;
 
 use super::config::Config;
+#[cfg(feature = "data")]
+use super::journal_thread::JournalThread;
 use super::lazy_free::LazyFree;
+#[cfg(feature = "data")]
+use super::offload::Promise;
 use super::offload::{Offload, Offloaded};
 use super::shutdown::{Shutdown, StopCause};
 use crate::protocol::Request;
 use crate::store::shards::Shards;
 use crate::store::{Batch, Executor, Garbage, StoreLost, StoreSize};
-#[cfg(feature = "data")]
-use journaled::Journaled;
 
 /// Entries in this process, used by all threads. Clones are the same store,
 /// one for each connection.
@@ -32,7 +34,7 @@ struct Shared {
     entries: Arc<Entries>,
     offload: Offload,
     #[cfg(feature = "data")]
-    journal: Option<Journaled>,
+    journal: Option<JournalThread<Promise<Batch>>>,
 }
 
 /// The entries, and what executing takes besides.
@@ -109,21 +111,17 @@ impl Executor for LocalStore {
         batch: &mut Batch,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), StoreLost>> {
-        loop {
-            if self.offloaded.is_none() {
-                self.offloaded = self.shared.offload(batch);
-            }
-            let Some(offloaded) = &mut self.offloaded else {
-                self.shared.entries.execute(batch);
-                return Poll::Ready(Ok(()));
-            };
-            let executed = ready!(Pin::new(offloaded).poll(cx));
-            self.offloaded = None;
-            *batch = executed?;
-            if !batch.has_requests() || !self.shared.has_more_to_do(batch) {
-                return Poll::Ready(Ok(()));
-            }
+        if self.offloaded.is_none() {
+            self.offloaded = self.shared.offload(batch);
         }
+        let Some(offloaded) = &mut self.offloaded else {
+            self.shared.entries.execute(batch);
+            return Poll::Ready(Ok(()));
+        };
+        let executed = ready!(Pin::new(offloaded).poll(cx));
+        self.offloaded = None;
+        *batch = executed?;
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -132,7 +130,7 @@ impl Shared {
     fn offload(&self, batch: &mut Batch) -> Option<Offloaded<Batch>> {
         #[cfg(feature = "data")]
         if let Some(journal) = &self.journal {
-            return journal.offload(batch, &self.entries, &self.offload);
+            return self.offload_journaled(journal, batch);
         }
         if !batch.has_long_frame() {
             return None;
@@ -143,17 +141,6 @@ impl Shared {
             entries.execute(&mut batch);
             batch
         }))
-    }
-
-    /// Whether the batch was only parsed, and its changes are not in the journal.
-    fn has_more_to_do(&self, batch: &Batch) -> bool {
-        #[cfg(feature = "data")]
-        return self.journal.is_some() && batch.has_changes();
-        #[cfg(not(feature = "data"))]
-        {
-            let _ = batch;
-            false
-        }
     }
 }
 

@@ -45,8 +45,13 @@ impl Offload {
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Offloaded<T> {
         let (promise, offloaded) = promise();
-        self.0.execute(move || promise.keep(work()));
+        self.start_work(move || promise.keep(work()));
         offloaded
+    }
+
+    /// Has work done on another thread that tells of its end itself.
+    pub(super) fn start_work(&self, work: impl FnOnce() + Send + 'static) {
+        self.0.execute(work);
     }
 }
 

@@ -32,9 +32,8 @@ use crate::store::Executor;
 pub(super) struct Inbox {
     pub(super) poll: Poll,
     pub(super) queue: Receiver<Incoming>,
-    /// Ends the wait, for a store that has kept somebody waiting.
-    pub(super) waker: Waker,
-    pub(super) loop_waker: Arc<LoopWaker>,
+    /// Ends the wait.
+    pub(super) waker: Arc<LoopWaker>,
 }
 
 /// What one loop's thread owns.
@@ -42,6 +41,8 @@ pub(super) struct Runner<E> {
     /// Which of the loops it is.
     number: usize,
     inbox: Inbox,
+    /// The inbox's, for a store that has kept somebody waiting.
+    waker: Waker,
     store: E,
     config: Config,
     shutdown: Shutdown,
@@ -101,6 +102,7 @@ impl<E: Executor + Clone> Runner<E> {
     ) -> Self {
         Self {
             number,
+            waker: Arc::clone(&inbox.waker).into(),
             inbox,
             store,
             config: config.clone(),
@@ -131,7 +133,7 @@ impl<E: Executor + Clone> Runner<E> {
             for event in &events {
                 match event.token() {
                     WAKER => {
-                        self.inbox.loop_waker.heard();
+                        self.inbox.waker.heard();
                         self.resume_waiting();
                     }
                     _ => self.ready(event),
@@ -289,7 +291,7 @@ impl<E: Executor + Clone> Runner<E> {
             ..
         } = connection;
         let (scratch, counts) = (&mut self.scratch, &mut self.counts);
-        let mut cx = Context::from_waker(&self.inbox.waker);
+        let mut cx = Context::from_waker(&self.waker);
         // A panic closes this one connection.
         let driven = catch_unwind(AssertUnwindSafe(|| {
             drive(session, socket, scratch, counts, |batch| {

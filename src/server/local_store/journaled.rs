@@ -5,19 +5,13 @@ use std::sync::Arc;
 
 use super::{Entries, LocalStore, Shared, StopOnPanic};
 use crate::server::config::DataConfig;
-use crate::server::journal_thread::{JournalHandle, JournalThread, Owner, Waiting};
+use crate::server::journal_thread::{Group, JournalThread, Owner, Waiting};
 use crate::server::load::load;
 use crate::server::log::Log;
 use crate::server::offload::{Offload, Offloaded, Promise, promise};
 use crate::server::shutdown::Shutdown;
 use crate::store::shards::Shards;
 use crate::store::{Batch, Found, Position, StoreLost};
-
-/// The journal that the shards are of.
-pub(super) struct Journaled {
-    thread: JournalThread<Promise<Batch>>,
-    handle: JournalHandle<Promise<Batch>>,
-}
 
 impl LocalStore {
     /// A store with the entries of the journal.
@@ -40,45 +34,39 @@ impl LocalStore {
         Self::new(Shared {
             entries,
             offload: Offload::start()?,
-            journal: Some(Journaled {
-                handle: thread.handle(),
-                thread,
-            }),
+            journal: Some(thread),
         })
     }
 }
 
-impl Journaled {
+impl Shared {
     /// Leaves the batch to the journal if it has changes, and a long frame to
-    /// who parses it.
-    pub(super) fn offload(
+    /// who parses it before.
+    pub(super) fn offload_journaled(
         &self,
+        journal: &JournalThread<Promise<Batch>>,
         batch: &mut Batch,
-        entries: &Arc<Entries>,
-        offload: &Offload,
     ) -> Option<Offloaded<Batch>> {
-        if batch.has_long_frame() {
-            let entries = Arc::clone(entries);
-            let mut batch = std::mem::take(batch);
-            return Some(offload.execute(move || {
-                batch.parse();
-                if !batch.has_changes() {
-                    entries.execute(&mut batch);
-                }
-                batch
-            }));
-        }
-        if !batch.has_changes() {
+        let is_parsed = !batch.has_long_frame();
+        if is_parsed && !batch.has_changes() {
             return None;
         }
         let (promise, executed) = promise();
-        self.handle.execute(std::mem::take(batch), promise);
+        let mut batch = std::mem::take(batch);
+        if is_parsed {
+            journal.handle().execute(batch, promise);
+            return Some(executed);
+        }
+        let (entries, journal) = (Arc::clone(&self.entries), journal.handle().clone());
+        self.offload.start_work(move || {
+            batch.parse();
+            if batch.has_changes() {
+                return journal.execute(batch, promise);
+            }
+            entries.execute(&mut batch);
+            promise.keep(batch);
+        });
         Some(executed)
-    }
-
-    /// Waits until all that was acknowledged is on the disk.
-    pub(super) fn finish(&self) -> io::Result<()> {
-        self.thread.finish()
     }
 }
 
@@ -88,17 +76,14 @@ struct Owned(Arc<Entries>);
 impl Owner for Owned {
     type Waiter = Promise<Batch>;
 
-    fn refuse(
-        &mut self,
-        mut group: Vec<Waiting<Self::Waiter>>,
-    ) -> Result<Vec<Waiting<Self::Waiter>>, StoreLost> {
+    fn refuse(&mut self, mut group: Group<Self::Waiter>) -> Result<Group<Self::Waiter>, StoreLost> {
         for waiting in &mut group {
             self.0.shards.refuse(&mut waiting.batch);
         }
         Ok(group)
     }
 
-    fn execute(&mut self, group: Vec<Waiting<Self::Waiter>>) -> Result<(), StoreLost> {
+    fn execute(&mut self, group: Group<Self::Waiter>) -> Result<(), StoreLost> {
         let Entries {
             shards,
             lazy_free,

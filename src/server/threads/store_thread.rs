@@ -182,7 +182,10 @@ impl StoreThread {
             lazy_free: self.lazy_free.clone(),
             parse_limit: self.parse_limit.clone(),
             #[cfg(feature = "data")]
-            journal: self.journal.as_ref().map(JournalThread::handle),
+            journal: self
+                .journal
+                .as_ref()
+                .map(|journal| journal.handle().clone()),
         }
     }
 

@@ -16,37 +16,36 @@ struct Stored {
 
 #[test]
 fn files_that_were_cut_are_refused_or_what_was_stored_is_served() {
-    let stored = [store(stop), store(crash)];
-    let mut random = Random(1);
-    for number in 0..damages(40) {
-        let damage = |contents: &mut Contents, random: &mut Random| {
-            let len = match contents.data_len() {
-                0 => random.below(contents.len.max(1)),
-                len => contents.place(random.below(len)),
-            };
-            contents.cut(len);
-            format!("cut to {len} bytes")
+    try_many(1, |contents, random| {
+        let len = match contents.data_len() {
+            0 => random.below(contents.len.max(1)),
+            len => contents.place(random.below(len)),
         };
-        try_one(&stored[number % 2], &mut random, damage);
-    }
+        contents.cut(len);
+        format!("cut to {len} bytes")
+    });
 }
 
 #[test]
 fn files_with_a_flipped_bit_are_refused_or_what_was_stored_is_served() {
+    try_many(2, |contents, random| {
+        let len = contents.data_len();
+        if len == 0 {
+            return "empty".to_owned();
+        }
+        let at = contents.place(random.below(len));
+        let bit = random.below(8) as u8;
+        contents.flip(at, bit);
+        format!("bit {bit} of byte {at} flipped")
+    });
+}
+
+/// Damages files of a server that was stopped, and of one that was killed.
+fn try_many(seed: u64, damage: impl Fn(&mut Contents, &mut Random) -> String) {
     let stored = [store(stop), store(crash)];
-    let mut random = Random(2);
+    let mut random = Random(seed);
     for number in 0..damages(40) {
-        let damage = |contents: &mut Contents, random: &mut Random| {
-            let len = contents.data_len();
-            if len == 0 {
-                return "empty".to_owned();
-            }
-            let at = contents.place(random.below(len));
-            let bit = random.below(8) as u8;
-            contents.flip(at, bit);
-            format!("bit {bit} of byte {at} flipped")
-        };
-        try_one(&stored[number % 2], &mut random, damage);
+        try_one(&stored[number % 2], &mut random, &damage);
     }
 }
 

@@ -6,21 +6,20 @@ use crossbeam_channel::{Sender, bounded};
 
 use super::{Execute, StoreThread};
 use crate::server::config::DataConfig;
-use crate::server::journal_thread::{JournalThread, Owner, Waiting};
+use crate::server::journal_thread::{self, JournalThread, Owner, Waiting};
 use crate::server::load::load;
 use crate::server::log::Log;
 use crate::server::shutdown::Shutdown;
 use crate::store::{Found, Position, Store, StoreLost};
 
+type Group = journal_thread::Group<Sender<Execute>>;
+
 /// What the journal's thread asks the store thread.
 pub(super) enum Job {
     /// To answer what there is no memory for, and give the batches back.
-    Refuse(
-        Vec<Waiting<Sender<Execute>>>,
-        Sender<Vec<Waiting<Sender<Execute>>>>,
-    ),
+    Refuse(Group, Sender<Group>),
     /// To execute batches whose changes are in the journal.
-    Execute(Vec<Waiting<Sender<Execute>>>),
+    Execute(Group),
     /// For some entries.
     Scan(Position, usize, Sender<Found>),
 }
@@ -97,14 +96,11 @@ impl Access {
 impl Owner for Access {
     type Waiter = Sender<Execute>;
 
-    fn refuse(
-        &mut self,
-        group: Vec<Waiting<Self::Waiter>>,
-    ) -> Result<Vec<Waiting<Self::Waiter>>, StoreLost> {
+    fn refuse(&mut self, group: Group) -> Result<Group, StoreLost> {
         self.ask(|reply_to| Job::Refuse(group, reply_to))
     }
 
-    fn execute(&mut self, group: Vec<Waiting<Self::Waiter>>) -> Result<(), StoreLost> {
+    fn execute(&mut self, group: Group) -> Result<(), StoreLost> {
         self.send(Job::Execute(group))
     }
 
